@@ -1,0 +1,18 @@
+import type { Context } from '../async/context.ts';
+
+export interface Namespace {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface NamespaceStore {
+  /** Labels of a namespace; empty for one that was never created (clients depend on that). */
+  labels(ctx: Context, name: string): Promise<Readonly<Record<string, string>>>;
+  list(ctx: Context): Promise<Namespace[]>;
+  /** @throws already_exists, invalid_argument */
+  create(ctx: Context, namespace: Namespace): Promise<Namespace>;
+  /** Field paths: labels, labels.<key>. @throws not_found */
+  update(ctx: Context, namespace: Namespace, fieldPaths?: readonly string[]): Promise<Namespace>;
+  /** @throws not_found, failed_precondition (not empty; says what is left) */
+  delete(ctx: Context, name: string): Promise<void>;
+}

@@ -1,0 +1,33 @@
+import type { Mount, SnapshotUsage } from './snapshotter.ts';
+
+/**
+ * The backend under a snapshotter: directories by number. Names, namespaces, parents, labels and usage live in
+ * metadata, which calls a driver only with ids it has written down first; so whatever a crash leaves is an id that
+ * metadata does not know, and `cleanup` removes it.
+ */
+export interface SnapshotDriver {
+  readonly name: string;
+  /** Capabilities shown to clients, e.g. `rebase`. */
+  readonly capabilities: readonly string[];
+  /** Directory that holds everything of this driver. */
+  readonly root: string;
+  /** Makes the directories of a new snapshot. `parents`: nearest first. Idempotent. */
+  create(snapshot: DriverSnapshot): Promise<void>;
+  /** Pure: the mounts of a snapshot that exists. */
+  mounts(snapshot: DriverSnapshot): Mount[];
+  /** Makes an active snapshot durable and immutable; returns its usage. */
+  commit(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
+  usage(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
+  /** Idempotent. Never follows links, never crosses a mount. */
+  remove(id: number): Promise<void>;
+  /** Removes what is not in `known`. Returns the ids that were removed. */
+  cleanup(known: ReadonlySet<number>): Promise<number[]>;
+}
+
+export interface DriverSnapshot {
+  readonly id: number;
+  readonly kind: 'view' | 'active';
+  /** Ids of committed ancestors, nearest first. */
+  readonly parents: readonly number[];
+  readonly labels: Readonly<Record<string, string>>;
+}

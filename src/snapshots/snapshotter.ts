@@ -1,0 +1,63 @@
+import type { Context } from '../async/context.ts';
+
+/**
+ * Snapshots: stacks of file system changes.
+ *
+ *   prepare(key, parent) ▶ active ─ mounts ─ (write) ─ commit(name, key) ▶ committed ─ parent of others
+ *   view(key, parent)    ▶ view   ─ mounts (read-only)
+ *   remove(key): actives and views any time, committed ones only without children
+ *
+ * Keys (active, view) and names (committed) share one space within a namespace. A committed snapshot never changes.
+ */
+export interface Snapshotter {
+  /** Name clients use, e.g. `overlayfs`. */
+  readonly name: string;
+  /** @throws not_found */
+  stat(ctx: Context, key: string): Promise<SnapshotInfo>;
+  /** Labels only; field paths as in ContentStore.update. @throws not_found, invalid_argument */
+  update(
+    ctx: Context,
+    info: Pick<SnapshotInfo, 'name' | 'labels'>,
+    fieldPaths?: readonly string[],
+  ): Promise<SnapshotInfo>;
+  /** Own bytes and inodes, without parents. @throws not_found */
+  usage(ctx: Context, key: string): Promise<SnapshotUsage>;
+  /** Mounts of an active or view snapshot. @throws not_found, failed_precondition (committed) */
+  mounts(ctx: Context, key: string): Promise<Mount[]>;
+  /** @throws already_exists (key taken), not_found (parent), invalid_argument (parent is not committed) */
+  prepare(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
+  view(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
+  /** Durable on return. @throws not_found (key), already_exists (name), failed_precondition (not active) */
+  commit(ctx: Context, name: string, key: string, labels?: Labels): Promise<void>;
+  /** @throws not_found, failed_precondition (has children) */
+  remove(ctx: Context, key: string): Promise<void>;
+  /** Every snapshot that matches any filter (name, parent, kind, labels; none = all). */
+  list(ctx: Context, filters?: readonly string[]): Promise<SnapshotInfo[]>;
+  /** Removes directories that no snapshot owns. */
+  cleanup(ctx: Context): Promise<void>;
+}
+
+type Labels = Readonly<Record<string, string>>;
+export type SnapshotKind = 'view' | 'active' | 'committed';
+
+export interface SnapshotInfo {
+  readonly name: string;
+  readonly parent: string;
+  readonly kind: SnapshotKind;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly labels: Labels;
+}
+
+export interface SnapshotUsage {
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
+/** What mount(2) takes, in the words of containerd.types.Mount. Kernel-plain: types are `bind`, `overlay`, …. */
+export interface Mount {
+  readonly type: string;
+  readonly source: string;
+  readonly target?: string;
+  readonly options: readonly string[];
+}
