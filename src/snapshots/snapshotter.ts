@@ -27,8 +27,20 @@ export interface Snapshotter {
   /** @throws already_exists (key taken), not_found (parent), invalid_argument (parent is not committed) */
   prepare(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
   view(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
-  /** Durable on return. @throws not_found (key), already_exists (name), failed_precondition (not active) */
-  commit(ctx: Context, name: string, key: string, labels?: Labels): Promise<void>;
+  /**
+   * Durable on return. `options.parent` (containerd's CommitSnapshotRequest.parent, the `rebase` capability) puts a
+   * committed parent under a snapshot that was prepared with parent '' — so layers can be applied all at once, each
+   * into its own parentless snapshot, and committed in order. A snapshot prepared with a parent may name only that one.
+   * @throws not_found (key, parent), already_exists (name), failed_precondition (not active),
+   *   invalid_argument (parent is not committed, or differs from the one it was prepared with)
+   */
+  commit(
+    ctx: Context,
+    name: string,
+    key: string,
+    labels?: Labels,
+    options?: { readonly parent?: string | undefined },
+  ): Promise<void>;
   /** @throws not_found, failed_precondition (has children) */
   remove(ctx: Context, key: string): Promise<void>;
   /** Every snapshot that matches any filter (name, parent, kind, labels; none = all). */
