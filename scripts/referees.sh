@@ -1,0 +1,39 @@
+# Sourced by test: the third-party clients and peers that judge Berth, under $tools. They are never parts of it.
+
+# ctr 1.6.20 of Debian bookworm, unpacked; nothing is installed or started.
+need_ctr_debian() {
+  [ -x "$tools/debian/usr/bin/ctr" ] && return
+  say "unpacking Debian's containerd"
+  mkdir -p "$tools/debian"
+  local work; work=$(mktemp -d)
+  (cd "$work" && { apt-get download -qq containerd 2>/dev/null || { apt-get update -qq && apt-get download -qq containerd; }; } && dpkg -x containerd_*.deb "$tools/debian")
+  rm -rf "$work"
+  rm -f "$tools/debian/lib/systemd/system/containerd.service"
+}
+
+# containerd, its shim and ctr 2.3.4 from Go modules; without Go, 2.1.9 from Debian sid.
+need_containerd() {
+  [ -x "$tools/containerd/ctr" ] && return
+  mkdir -p "$tools/containerd"
+  if command -v go >/dev/null; then need_containerd_from_go; else need_containerd_from_sid; fi
+}
+
+need_containerd_from_go() {
+  say "building containerd 2.3.4 (a peer to measure against)"
+  local work; work=$(mktemp -d)
+  cp "$top/test/referees/go.mod" "$top/test/referees/go.sum" "$work/"
+  (cd "$work" && GOFLAGS=-mod=mod CGO_ENABLED=0 go build -o "$work/out/" \
+    github.com/containerd/containerd/v2/cmd/{ctr,containerd,containerd-shim-runc-v2}) >&2 || die "go build of containerd failed"
+  mv "$work"/out/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
+  mv "$work/out/ctr" "$tools/containerd/ctr"
+  rm -rf "$work"
+}
+
+need_containerd_from_sid() {
+  say "unpacking containerd 2.1 of Debian sid (there is no Go here)"
+  need_packages debootstrap
+  local root=$tools/sid
+  [ -x "$root/usr/bin/ctr" ] || { rm -rf "$root"; debootstrap --variant=minbase --include=containerd sid "$root" >&2; }
+  cp "$root"/usr/bin/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
+  cp "$root/usr/bin/ctr" "$tools/containerd/ctr"
+}
