@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { invalidArgument } from '../errors/error.ts';
 
 /** `sha256:<64 hex>` or `sha512:<128 hex>`: a digest of bytes as stored (compressed). Made by {@link parseDigest} only. */
@@ -19,3 +20,11 @@ export const isDigest = (text: unknown): text is Digest => typeof text === 'stri
 export const algorithmOf = (digest: Digest): 'sha256' | 'sha512' =>
   digest.startsWith('sha256:') ? 'sha256' : 'sha512';
 export const hexOf = (digest: Digest): string => digest.slice(7);
+
+/** Digest of bytes that are all here. Default: sha256. */
+export function digestBytes(bytes: Uint8Array | string, algorithm: 'sha256' | 'sha512' = 'sha256'): Digest {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest;
+}
+
+/** The same text rules as {@link parseDigest}, for the digest of an uncompressed layer. @throws invalid_argument */
+export const parseDiffId = (text: unknown): DiffId => parseDigest(text) as DiffId;
