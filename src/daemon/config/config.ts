@@ -1,0 +1,58 @@
+/** What berthd runs with. Every field has a default; see `berthd config default`. */
+export interface Config {
+  /** Data that outlives a reboot: content, snapshots, metadata. 0700. */
+  readonly root: string;
+  /** What a reboot may lose: socket, bundles, FIFOs, shim. 0711. */
+  readonly state: string;
+  /** The gRPC socket: an absolute path of at most 107 bytes. */
+  readonly address: string;
+  /** Owner of the socket (mode 0660). */
+  readonly uid: number;
+  readonly gid: number;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'text' | 'json';
+  /** Directories with `<host>/hosts.toml`, first match wins. */
+  readonly hostsDirs: readonly string[];
+  readonly maxConcurrentDownloads: number;
+  /** Layers unpacked at once; 0 means one a core. */
+  readonly maxConcurrentUnpacks: number;
+  /** OCI runtime binary, or '' for crun where it can run, else runc. */
+  readonly ociRuntime: string;
+  readonly gc: GcConfig;
+}
+
+export interface GcConfig {
+  /** Share of time that collecting may take, 0 to 0.5. */
+  readonly pauseThreshold: number;
+  /** Collect after this many deletions; 0: only by schedule. */
+  readonly deletionThreshold: number;
+  readonly mutationThreshold: number;
+  readonly scheduleDelayMs: number;
+  readonly startupDelayMs: number;
+}
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export const defaultConfigPath = '/etc/berth/config.toml';
+
+export const defaultConfig: Config = {
+  root: '/var/lib/berth',
+  state: '/run/berth',
+  address: '/run/berth/berth.sock',
+  uid: 0,
+  gid: 0,
+  logLevel: 'info',
+  logFormat: 'text',
+  hostsDirs: ['/etc/berth/certs.d', '/etc/containerd/certs.d', '/etc/docker/certs.d'],
+  maxConcurrentDownloads: 3,
+  maxConcurrentUnpacks: 0,
+  ociRuntime: '',
+  gc: {
+    pauseThreshold: 0.02,
+    deletionThreshold: 0,
+    mutationThreshold: 100,
+    scheduleDelayMs: 0,
+    startupDelayMs: 100,
+  },
+};

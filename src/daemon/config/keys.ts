@@ -1,0 +1,74 @@
+import type { Config, GcConfig } from './config.ts';
+import {
+  absolutePath,
+  binary,
+  type Check,
+  durationMs,
+  fraction,
+  integer,
+  logLevel,
+  oneOf,
+  pathList,
+} from './values.ts';
+
+/** What a key of a file means: a check of its value and the setting it becomes. */
+export interface Key {
+  readonly check: Check<unknown>;
+  readonly apply: (config: Config, value: never) => Config;
+}
+
+type Settings = { [K in Exclude<keyof Config, 'gc'>]: K };
+
+function key<K extends keyof Settings>(name: K, check: Check<Config[K]>): Key {
+  return { check, apply: (config, value: Config[K]) => ({ ...config, [name]: value }) };
+}
+
+function gcKey<K extends keyof GcConfig>(name: K, check: Check<GcConfig[K]>): Key {
+  return {
+    check,
+    apply: (config, value: GcConfig[K]) => ({ ...config, gc: { ...config.gc, [name]: value } }),
+  };
+}
+
+const hostsDirs = key('hostsDirs', pathList);
+const downloads = key('maxConcurrentDownloads', integer(1, 64));
+const runtime = key('ociRuntime', binary);
+
+/** Keys of every version, by dotted path. */
+const common: Readonly<Record<string, Key>> = {
+  root: key('root', absolutePath()),
+  state: key('state', absolutePath()),
+  'grpc.address': key('address', absolutePath(107)),
+  'grpc.uid': key('uid', integer(0, 0xffff_fffe)),
+  'grpc.gid': key('gid', integer(0, 0xffff_fffe)),
+  'debug.level': key('logLevel', logLevel),
+  'debug.format': key('logFormat', oneOf('text', 'json')),
+  'plugins.io.containerd.gc.v1.scheduler.pause_threshold': gcKey('pauseThreshold', fraction(0, 0.5)),
+  'plugins.io.containerd.gc.v1.scheduler.deletion_threshold': gcKey('deletionThreshold', integer(0, 1e9)),
+  'plugins.io.containerd.gc.v1.scheduler.mutation_threshold': gcKey('mutationThreshold', integer(0, 1e9)),
+  'plugins.io.containerd.gc.v1.scheduler.schedule_delay': gcKey('scheduleDelayMs', durationMs),
+  'plugins.io.containerd.gc.v1.scheduler.startup_delay': gcKey('startupDelayMs', durationMs),
+  'plugins.io.containerd.transfer.v1.local.config_path': hostsDirs,
+  'plugins.io.containerd.transfer.v1.local.max_concurrent_downloads': downloads,
+  'plugins.io.containerd.transfer.v1.local.max_concurrent_unpacks': key(
+    'maxConcurrentUnpacks',
+    integer(0, 256),
+  ),
+  'berth.oci_runtime': runtime,
+};
+
+/** Keys by version of the file: 2 and 3 name the CRI's settings differently. */
+export const keysByVersion: Readonly<Record<2 | 3, Readonly<Record<string, Key>>>> = {
+  2: {
+    ...common,
+    'plugins.io.containerd.grpc.v1.cri.registry.config_path': hostsDirs,
+    'plugins.io.containerd.grpc.v1.cri.max_concurrent_downloads': downloads,
+    'plugins.io.containerd.grpc.v1.cri.containerd.runtimes.runc.options.BinaryName': runtime,
+  },
+  3: {
+    ...common,
+    'plugins.io.containerd.cri.v1.images.registry.config_path': hostsDirs,
+    'plugins.io.containerd.cri.v1.images.max_concurrent_downloads': downloads,
+    'plugins.io.containerd.cri.v1.runtime.containerd.runtimes.runc.options.BinaryName': runtime,
+  },
+};

@@ -1,0 +1,79 @@
+/** Checks one value of a configuration file. Returns it in the shape of Config, or throws a RangeError that says what is allowed. */
+export type Check<T> = (value: unknown) => T;
+
+const refuse = (allowed: string): never => {
+  throw new RangeError(`must be ${allowed}`);
+};
+
+export const absolutePath =
+  (maxBytes = 4095): Check<string> =>
+  (value) =>
+    typeof value === 'string' &&
+    value.startsWith('/') &&
+    !value.includes('\0') &&
+    Buffer.byteLength(value) <= maxBytes
+      ? value
+      : refuse(`an absolute path of at most ${maxBytes} bytes`);
+
+/** A binary: an absolute path or a name to look up in PATH; '' for the default. */
+export const binary: Check<string> = (value) =>
+  typeof value === 'string' && (value === '' || value.startsWith('/') || /^[\w.-]+$/.test(value))
+    ? value
+    : refuse('an absolute path, a name in PATH, or empty');
+
+export const integer =
+  (min: number, max: number): Check<number> =>
+  (value) => {
+    const n = typeof value === 'bigint' ? Number(value) : value;
+    return typeof n === 'number' && Number.isSafeInteger(n) && n >= min && n <= max
+      ? n
+      : refuse(`a whole number from ${min} to ${max}`);
+  };
+
+export const fraction =
+  (min: number, max: number): Check<number> =>
+  (value) =>
+    typeof value === 'number' && value >= min && value <= max
+      ? value
+      : refuse(`a number from ${min} to ${max}`);
+
+export const oneOf =
+  <T extends string>(...words: readonly T[]): Check<T> =>
+  (value) =>
+    words.find((word) => word === value) ?? refuse(`one of ${words.map((w) => `"${w}"`).join(', ')}`);
+
+/** containerd's own words for log levels, `warning` among them; '' keeps the default. */
+export const logLevel: Check<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'> = (value) => {
+  const word = oneOf('', 'trace', 'debug', 'info', 'warn', 'warning', 'error', 'fatal', 'panic')(value);
+  if (word === 'warning') return 'warn';
+  if (word === 'panic') return 'fatal';
+  return word === '' ? 'info' : word;
+};
+
+/** `a:b` as containerd's config_path has it, or an array of paths. */
+export const pathList: Check<readonly string[]> = (value) => {
+  const paths = typeof value === 'string' ? value.split(':').filter((p) => p !== '') : value;
+  if (!Array.isArray(paths)) return refuse('absolute paths, separated by ":" or in an array');
+  return paths.map(absolutePath());
+};
+
+const units: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** A Go duration such as `100ms` or `1m30s`, in milliseconds, up to 24 hours. */
+export const durationMs: Check<number> = (value) => {
+  const allowed = 'a duration such as "100ms" or "1m30s", at most "24h"';
+  if (value === 0 || value === 0n || value === '0') return 0;
+  if (typeof value !== 'string' || !/^(\d{1,12}(\.\d{1,9})?(ns|us|µs|ms|s|m|h))+$/.test(value))
+    return refuse(allowed);
+  const parts = value.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g);
+  const total = [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (units[unit ?? ''] ?? 0), 0);
+  return total <= 86_400_000 ? total : refuse(allowed);
+};
