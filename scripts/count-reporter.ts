@@ -5,7 +5,7 @@ import { appendFileSync } from 'node:fs';
 export default async function* count(
   source: AsyncIterable<{ type: string; data: Summary }>,
 ): AsyncGenerator<string> {
-  const file = process.env['BERTH_TEST_COUNTS'];
+  const file = process.env.BERTH_TEST_COUNTS;
   for await (const { type, data } of source) {
     if (type !== 'test:summary' || data.file !== undefined || file === undefined || !data.counts) continue;
     const { passed, failed, cancelled, skipped, todo } = data.counts;
