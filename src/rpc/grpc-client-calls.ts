@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { type Client, type CallOptions as GrpcCallOptions, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { decoder, encoder } from './codec.ts';
+import { leaseHeader, namespaceHeader } from './headers.ts';
+import { fromStatus } from './status.ts';
+
+export interface CallOptions {
+  /** Cancels the call; it then fails with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Fails the call after this many milliseconds; default: no deadline. */
+  readonly deadlineMs?: number;
+  readonly namespace?: string;
+  /** Lease (id) that what the call makes is added to. */
+  readonly lease?: string;
+  /** Further headers. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A grpc-js client and the options every call starts from. */
+export interface Caller {
+  readonly client: Client;
+  readonly defaults: CallOptions;
+}
+
+interface Cancellable {
+  cancel(): void;
+}
+
+type AnyCall = (input: never, options?: CallOptions) => unknown;
+
+/** The function that calls `method`, of the shape its kind asks for. */
+export function callerOf(method: DescMethod, caller: Caller): AnyCall {
+  const path = `/${method.parent.typeName}/${method.name}`;
+  const wire: Wire = { path, encode: encoder(method.input), decode: decoder(method.output), caller };
+  const makers: Record<DescMethod['methodKind'], () => AnyCall> = {
+    unary: () => (request, options) => unary(wire, request, options),
+    client_streaming: () => (requests, options) => clientStreaming(wire, requests, options),
+    server_streaming: () => (request, options) => serverStreaming(wire, request, options),
+    bidi_streaming: () => (requests, options) => bidiStreaming(wire, requests, options),
+  };
+  return makers[method.methodKind]();
+}
+
+interface Wire {
+  readonly path: string;
+  readonly encode: (message: never) => Buffer;
+  readonly decode: (bytes: Buffer) => unknown;
+  readonly caller: Caller;
+}
+
+type Settle = (error: ServiceError | null, value?: unknown) => void;
+
+function unary(wire: Wire, request: never, options?: CallOptions): Promise<unknown> {
+  return replied(wire, options, (metadata, grpcOptions, settle) =>
+    wire.caller.client.makeUnaryRequest(
+      wire.path,
+      wire.encode,
+      wire.decode,
+      request,
+      metadata,
+      grpcOptions,
+      settle,
+    ),
+  );
+}
+
+function clientStreaming(
+  wire: Wire,
+  requests: AsyncIterable<never>,
+  options?: CallOptions,
+): Promise<unknown> {
+  return replied(wire, options, (metadata, grpcOptions, settle) => {
+    const call = wire.caller.client.makeClientStreamRequest(
+      wire.path,
+      wire.encode,
+      wire.decode,
+      metadata,
+      grpcOptions,
+      settle,
+    );
+    call.on('error', () => {});
+    void pump(call, requests).catch((error) => {
+      settle(error);
+      call.cancel();
+    });
+    return call;
+  });
+}
+
+/** Runs a call that has one answer. */
+async function replied(
+  wire: Wire,
+  options: CallOptions | undefined,
+  start: (metadata: Metadata, grpcOptions: GrpcCallOptions, settle: Settle) => Cancellable,
+): Promise<unknown> {
+  const all = merge(wire.caller.defaults, options);
+  all.signal?.throwIfAborted();
+  let call: Cancellable | undefined;
+  const cancel = () => call?.cancel();
+  all.signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await new Promise((resolve, reject) => {
+      call = start(metadataOf(all), grpcOptionsOf(all), (error, value) =>
+        error === null ? resolve(value) : reject(error),
+      );
+    });
+  } catch (error) {
+    throw received(error, all.signal);
+  } finally {
+    all.signal?.removeEventListener('abort', cancel);
+  }
+}
+
+async function* serverStreaming(wire: Wire, request: never, options?: CallOptions): AsyncGenerator<unknown> {
+  const all = merge(wire.caller.defaults, options);
+  all.signal?.throwIfAborted();
+  const { client } = wire.caller;
+  const call = client.makeServerStreamRequest(
+    wire.path,
+    wire.encode,
+    wire.decode,
+    request,
+    metadataOf(all),
+    grpcOptionsOf(all),
+  );
+  yield* responses(call, all.signal);
+}
+
+async function* bidiStreaming(
+  wire: Wire,
+  requests: AsyncIterable<never>,
+  options?: CallOptions,
+): AsyncGenerator<unknown> {
+  const all = merge(wire.caller.defaults, options);
+  all.signal?.throwIfAborted();
+  const { client } = wire.caller;
+  const call = client.makeBidiStreamRequest(
+    wire.path,
+    wire.encode,
+    wire.decode,
+    metadataOf(all),
+    grpcOptionsOf(all),
+  );
+  let inputFailure: { error: unknown } | undefined;
+  void pump(call, requests).catch((error) => {
+    inputFailure = { error };
+    call.cancel();
+  });
+  try {
+    yield* responses(call, all.signal);
+  } catch (error) {
+    throw inputFailure === undefined ? error : inputFailure.error;
+  }
+}
+
+interface Responses extends AsyncIterable<unknown>, Cancellable {
+  on(event: 'error', listener: () => void): unknown;
+}
+
+/** What the server sends; leaving the loop early cancels the call. */
+async function* responses(call: Responses, signal: AbortSignal | undefined): AsyncGenerator<unknown> {
+  const cancel = () => call.cancel();
+  call.on('error', () => {});
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    for await (const message of call) yield message;
+  } catch (error) {
+    throw received(error, signal);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+}
+
+interface Requests extends NodeJS.EventEmitter {
+  write(message: never): boolean;
+  end(): unknown;
+}
+
+/** Sends what `requests` yields as the server takes it; ends early and quietly when the call is over. */
+async function pump(call: Requests, requests: AsyncIterable<never>): Promise<void> {
+  const over = new AbortController();
+  const finish = () => over.abort();
+  for (const event of ['status', 'error', 'close']) call.once(event, finish);
+  for await (const request of requests) {
+    if (over.signal.aborted) return;
+    if (!call.write(request)) await once(call, 'drain', { signal: over.signal }).catch(() => {});
+  }
+  if (!over.signal.aborted) call.end();
+}
+
+function merge(defaults: CallOptions, options: CallOptions | undefined): CallOptions {
+  return options === undefined ? defaults : { ...defaults, ...options };
+}
+
+function metadataOf(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  if (options.namespace) {
+    metadata.set(namespaceHeader, options.namespace);
+  }
+  if (options.lease) metadata.set(leaseHeader, options.lease);
+  for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);
+  return metadata;
+}
+
+const grpcOptionsOf = ({ deadlineMs }: CallOptions): GrpcCallOptions =>
+  deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
+
+/** The error to throw: the caller's own reason when they cancelled, else what the server said. */
+function received(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'number')) return error;
+  const details = 'details' in error && typeof error.details === 'string' ? error.details : error.message;
+  return fromStatus(error.code, details, error);
+}

@@ -1,0 +1,30 @@
+import { invalidArgument } from '../errors/error.ts';
+
+/** Header that names the namespace of a call. */
+export const namespaceHeader = 'containerd-namespace';
+/** Header that names the lease which new resources are added to. */
+export const leaseHeader = 'containerd-lease';
+
+/** containerd's identifiers: letters and digits, joined by single `.`, `-` or `_`; at most 76 characters. */
+const identifier = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
+const maxIdentifierLength = 76;
+const maxLeaseLength = 256;
+
+/**
+ * The namespace of a call; '' when none was named (stores that need one refuse it).
+ * @throws invalid_argument for what is no containerd identifier
+ */
+export function parseNamespace(value: string | undefined): string {
+  if (value === undefined || value === '') return '';
+  if (value.length > maxIdentifierLength)
+    throw invalidArgument(`namespace of ${value.length} characters is longer than ${maxIdentifierLength}`);
+  if (!identifier.test(value)) throw invalidArgument(`namespace ${JSON.stringify(value)} is no identifier`);
+  return value;
+}
+
+/** The lease of a call. @throws invalid_argument when longer than 256 characters */
+export function parseLease(value: string | undefined): string | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (value.length > maxLeaseLength) throw invalidArgument(`lease id is longer than ${maxLeaseLength}`);
+  return value;
+}
