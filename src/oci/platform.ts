@@ -42,7 +42,7 @@ export const hostPlatform = (): Platform =>
 /** Parses `os/arch[/variant]`, `os` or `arch` alone (the rest from the host). @throws invalid_argument */
 export function parsePlatform(text: string): Platform {
   const parts = text.split('/');
-  if (parts.length > 3 || !parts.every((part) => /^[A-Za-z0-9_.-]+$/.test(part)))
+  if (parts.length > 3 || !parts.every((part) => /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(part)))
     throw invalidArgument(`invalid platform ${JSON.stringify(text.slice(0, 100))}, want os/arch[/variant]`);
   const [first = '', architecture, variant] = parts;
   if (architecture === undefined) return parseOne(first);
