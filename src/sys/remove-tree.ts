@@ -1,0 +1,132 @@
+import { readdir } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { codeOf, failedPrecondition } from '../errors/error.ts';
+import { openAt2, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from './beneath.ts';
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from './constants.ts';
+import type { Fd, FdLike } from './fd.ts';
+import { type Path, pathText } from './ffi.ts';
+import { openAt, renameAt, rmdirAt, unlinkAt } from './files.ts';
+import { statFd } from './stat.ts';
+
+/**
+ * Removes a file or directory tree by descriptor: no symlink is followed, even one swapped in meanwhile, and no mount
+ * point is crossed (unmount first). The parent of `path` is trusted. Idempotent; lets the event loop run every few
+ * milliseconds; needs few descriptors however deep the tree is.
+ * @throws failed_precondition (something is mounted in it; what was removed until then stays removed), SysError
+ */
+export async function removeTree(path: string): Promise<void> {
+  const parent = openIfThere(dirname(path));
+  if (!parent) return;
+  using dir = parent;
+  await removeTreeAt(dir, basename(path));
+}
+
+/** As {@link removeTree}, for one name in an open directory. */
+export async function removeTreeAt(dir: FdLike, name: Path): Promise<void> {
+  const top = removeFileOrOpen(dir, name);
+  if (!top) return;
+  using root = top;
+  if (statFd(root).mountRoot) throw mounted(name);
+  const removal: Removal = { root, hoisted: 0, sliceStart: performance.now() };
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    await removeEntries(removal, root, 0);
+    if (rmdirIfEmpty(dir, name)) return;
+  }
+  throw failedPrecondition(`${pathText(name)} fills up while it is being removed`);
+}
+
+interface Removal {
+  readonly root: Fd;
+  hoisted: number;
+  sliceStart: number;
+}
+
+const MAX_DEPTH = 32;
+/** One round takes 32 levels off the deepest tree, and whatever was added or swapped during the last one. */
+const MAX_ROUNDS = 10_000;
+const SLICE_MS = 5;
+
+async function removeEntries(removal: Removal, dir: Fd, depth: number): Promise<void> {
+  for (const name of await readdir(dir.procPath, { encoding: 'buffer' })) {
+    await breathe(removal);
+    const child = unlessSwapped(() => removeFileOrOpen(dir, name));
+    if (child) await removeDirectory(removal, dir, name, child, depth);
+  }
+}
+
+async function removeDirectory(
+  removal: Removal,
+  dir: Fd,
+  name: Buffer,
+  opened: Fd,
+  depth: number,
+): Promise<void> {
+  using child = opened;
+  // Too deep: move it up to the root of the tree, which is read again until it is empty.
+  if (depth >= MAX_DEPTH) return renameAt(dir, name, removal.root, `.berth-removing-${removal.hoisted++}`);
+  await removeEntries(removal, child, depth + 1);
+  rmdirIfEmpty(dir, name);
+}
+
+/** Unlinks what is no directory; opens what is one. Gone already counts as removed. */
+function removeFileOrOpen(dir: FdLike, name: Path): Fd | undefined {
+  try {
+    unlinkAt(dir, name);
+    return undefined;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    if (codeOf(error) === 'EBUSY') throw mounted(name, error);
+    if (codeOf(error) !== 'EISDIR') throw error;
+  }
+  return openDirectory(dir, name);
+}
+
+/** What turned into something else between two calls is left to the next round. */
+function unlessSwapped<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+function openDirectory(dir: FdLike, name: Path): Fd {
+  try {
+    const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    return openAt2(dir, name, O_RDONLY | O_DIRECTORY, 0, resolve);
+  } catch (error) {
+    throw codeOf(error) === 'EXDEV' ? mounted(name, error) : error;
+  }
+}
+
+const mounted = (name: Path, cause?: unknown) =>
+  failedPrecondition(`something is mounted on ${pathText(name)}`, cause);
+
+function rmdirIfEmpty(dir: FdLike, name: Path): boolean {
+  try {
+    rmdirAt(dir, name);
+  } catch (error) {
+    if (codeOf(error) === 'ENOTEMPTY') return false;
+    if (codeOf(error) === 'EBUSY') throw mounted(name, error);
+    if (codeOf(error) === 'ENOTDIR') return false;
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  return true;
+}
+
+function openIfThere(path: string): Fd | undefined {
+  try {
+    return openAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function breathe(removal: Removal): Promise<void> {
+  if (performance.now() - removal.sliceStart < SLICE_MS) return;
+  await setImmediate();
+  removal.sliceStart = performance.now();
+}
