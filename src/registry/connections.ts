@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
+import { rootCertificates } from 'node:tls';
+import { transportError } from './failure.ts';
+import type { TlsSettings } from './host.ts';
+
+/** Limits of one exchange: headers in bytes, times in milliseconds. */
+export const httpLimits = {
+  headerBytes: 64 * 1024,
+  firstByteMs: 60_000,
+  idleMs: 60_000,
+  agents: 128,
+} as const;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly url: URL;
+  readonly headers: http.OutgoingHttpHeaders;
+  readonly body?: string;
+  readonly tls: TlsSettings;
+  readonly dialTimeoutMs: number;
+}
+
+/** An answer whose body still has to be read or destroyed. `url` is where it came from, after redirects. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly url: URL;
+  readonly body: http.IncomingMessage;
+}
+
+/** Keep-alive connections, one agent for each origin and trust setting. Follows no redirect and knows no credentials. */
+export class Connections implements Disposable {
+  readonly #agents = new Map<string, http.Agent>();
+
+  /** One exchange; ends with the answer's headers. @throws unavailable, failed_precondition (certificate), aborted */
+  async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+    signal.throwIfAborted();
+    try {
+      return await exchange(request, this.#agent(request), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw transportError(error, request.url);
+    }
+  }
+
+  #agent(request: HttpRequest): http.Agent {
+    const key = `${request.url.origin} ${tlsKey(request)}`;
+    const known = this.#agents.get(key);
+    if (known) return known;
+    if (this.#agents.size >= httpLimits.agents) this.#dropOldest();
+    const agent = makeAgent(request);
+    this.#agents.set(key, agent);
+    return agent;
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#agents;
+    if (oldest === undefined) return;
+    this.#agents.delete(oldest[0]);
+    // Sockets in use finish first: only the idle ones of a dropped agent time out.
+  }
+
+  [Symbol.dispose](): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+    this.#agents.clear();
+  }
+}
+
+function tlsKey({ url, tls }: HttpRequest): string {
+  if (url.protocol === 'http:') return '';
+  return createHash('sha256').update(JSON.stringify(tls)).digest('hex');
+}
+
+function makeAgent({ url, tls }: HttpRequest): http.Agent {
+  const options = { keepAlive: true, maxFreeSockets: 8, timeout: 30_000 };
+  if (url.protocol === 'http:') return new http.Agent(options);
+  const { ca, client, skipVerify } = tls;
+  return new https.Agent({
+    ...options,
+    ...(ca.length > 0 && { ca: [...rootCertificates, ...ca] }),
+    ...(client.length > 0 && { cert: client.map((c) => c.cert), key: client.map((c) => c.key) }),
+    rejectUnauthorized: !skipVerify,
+  });
+}
+
+function exchange(request: HttpRequest, agent: http.Agent, signal: AbortSignal): Promise<HttpResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
+  const { method, headers, url } = request;
+  const options = { method, headers, agent, signal, maxHeaderSize: httpLimits.headerBytes };
+  const sent = url.protocol === 'http:' ? http.request(url, options) : https.request(url, options);
+  const stopDialTimer = watchDial(sent, request.dialTimeoutMs);
+  sent.setTimeout(httpLimits.firstByteMs, () => sent.destroy(new Error('no answer in time')));
+  sent.on('error', reject);
+  sent.on('close', stopDialTimer);
+  sent.on('response', (body) => {
+    body.setTimeout(httpLimits.idleMs, () => body.destroy(new Error('no data in time')));
+    body.on('error', () => {}); // whoever reads sees it; an unread body must not end the daemon
+    resolve({ status: body.statusCode ?? 0, headers: body.headers, url, body });
+  });
+  sent.end(request.body);
+  return promise;
+}
+
+/** Fails a request whose connection is not up (TLS included) in time; returns how to stop watching. */
+function watchDial(sent: http.ClientRequest, timeoutMs: number): () => void {
+  const timer = setTimeout(() => sent.destroy(new Error('connection timed out')), timeoutMs);
+  const stop = () => clearTimeout(timer);
+  sent.once('socket', (socket) => {
+    if (!socket.connecting) return stop();
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop);
+  });
+  sent.once('response', stop);
+  return stop;
+}
