@@ -1,0 +1,125 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { processesOf } from '../test/kit/daemon.ts';
+
+const top = resolve(import.meta.dirname, '..');
+const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
+
+/** A daemon under test: where it listens and which processes are its own. */
+export interface Subject {
+  readonly name: 'berth' | 'containerd';
+  readonly address: string;
+  readonly dir: string;
+  /** PSS in MB of the daemon and of its shims. */
+  memoryMb(): { daemon: number; all: number };
+  stop(): Promise<void>;
+}
+
+/** The published form of berthd: emitted JavaScript. */
+export async function startBerth(dir: string, dist: string): Promise<Subject> {
+  const address = join(dir, 'state/berth.sock');
+  const args = [
+    '--root',
+    join(dir, 'root'),
+    '--state',
+    join(dir, 'state'),
+    '--address',
+    address,
+    '--config',
+    join(dir, 'config.toml'),
+  ];
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'config.toml'), `[berth]\noci_runtime = "runc"\n`);
+  return launch('berth', join(dist, 'bin/berthd'), args, address, dir);
+}
+
+/** containerd 2.3.4 with its own defaults, the CRI left out, and the same OCI runtime. */
+export async function startContainerd(dir: string): Promise<Subject> {
+  const address = join(dir, 'state/containerd.sock');
+  mkdirSync(dir, { recursive: true });
+  const config = `version = 3\nroot = "${dir}/root"\nstate = "${dir}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${address}"\n`;
+  writeFileSync(join(dir, 'config.toml'), config);
+  return launch(
+    'containerd',
+    join(tools, 'containerd/containerd'),
+    ['--config', join(dir, 'config.toml')],
+    address,
+    dir,
+  );
+}
+
+async function launch(
+  name: Subject['name'],
+  program: string,
+  args: string[],
+  address: string,
+  dir: string,
+): Promise<Subject> {
+  const env = { ...process.env, PATH: `${tools}/containerd:${process.env.PATH}` };
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env });
+  for (let waitedMs = 0; !(await answers(address)); waitedMs += 20) {
+    if (child.exitCode !== null || waitedMs > 20_000)
+      throw new Error(`${name} did not start: ${program} ${args.join(' ')}`);
+    await sleep(20);
+  }
+  return { name, address, dir, memoryMb: () => memoryMb(child, dir), stop: () => stop(child, dir) };
+}
+
+function memoryMb(child: ChildProcess, dir: string): { daemon: number; all: number } {
+  const daemon = pssMb(child.pid ?? 0);
+  const shims = processesOf(dir).filter((pid) => pid !== child.pid && isShim(pid));
+  return { daemon, all: shims.reduce((sum, pid) => sum + pssMb(pid), daemon) };
+}
+
+const isShim = (pid: number): boolean => /shim/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+
+function pssMb(pid: number): number {
+  const line = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  return Number(line?.[1]) / 1024;
+}
+
+async function stop(child: ChildProcess, dir: string): Promise<void> {
+  child.kill('SIGTERM');
+  while (child.exitCode === null && child.signalCode === null) await sleep(20);
+  for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL');
+  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((l) => l.split(' ')[4] ?? '');
+  for (const point of points.filter((p) => p.startsWith(`${dir}/`)).reverse())
+    execFileSync('umount', ['-l', point]);
+  rmSync(dir, { recursive: true, force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path);
+    socket.once('connect', () => done(true)).once('error', () => done(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** The package as users install it: `npm pack`, then `npm install` of the tarball, with this checkout's Node. */
+export function installPackage(dir: string): string {
+  const tarball =
+    execFileSync('npm', ['pack', '--silent', '--pack-destination', dir], { cwd: top, encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .at(-1) ?? '';
+  writeFileSync(join(dir, 'package.json'), '{"private": true}');
+  execFileSync(
+    'npm',
+    ['install', '--silent', '--no-audit', '--no-fund', '--ignore-scripts', join(dir, tarball)],
+    { cwd: dir },
+  );
+  if (!readdirSync(join(dir, 'node_modules')).includes('berth'))
+    throw new Error('npm install of the packed tarball left no berth');
+  return join(dir, 'node_modules/berth');
+}
+
+export const scratch = (): string => {
+  mkdirSync('/var/tmp/berth-bench', { recursive: true });
+  return mkdtempSync('/var/tmp/berth-bench/run-');
+};

@@ -1,0 +1,158 @@
+// Measures berthd beside containerd 2.3.4: same machine, same run, same client (ctr 2.3.4), same registry on loopback,
+// same OCI runtime (runc). usage: sudo node bench/main.ts [--quick]   writes docs/benchmarks.md
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { installPackage, type Subject, scratch, startBerth, startContainerd } from './daemons.ts';
+import { type Row, renderRow, sideBySide } from './stats.ts';
+
+const run = promisify(execFile);
+const quick = process.argv.includes('--quick');
+const top = resolve(import.meta.dirname, '..');
+const ctr = join(process.env.BERTH_TOOLS ?? '/var/cache/berth-tools', 'containerd/ctr');
+const layout = '/var/cache/berth-bench/big';
+const port = 5556;
+const big = `127.0.0.1:${port}/big:latest`;
+const small = `127.0.0.1:${port}/small:latest`;
+
+async function timed(args: readonly string[]): Promise<number> {
+  const start = performance.now();
+  await run(ctr, args, { maxBuffer: 16 << 20 });
+  return performance.now() - start;
+}
+
+const on = (subject: Subject, ...args: string[]): string[] => ['-a', subject.address, ...args];
+
+async function startRegistry(dir: string): Promise<() => void> {
+  writeFileSync(
+    join(dir, 'registry.yml'),
+    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:${port}"}\n`,
+  );
+  const child = spawn('docker-registry', ['serve', join(dir, 'registry.yml')], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  execFileSync(join(import.meta.dirname, 'image.sh'), [layout], { stdio: 'inherit' });
+  const push = (from: string, to: string): Promise<unknown> =>
+    run('skopeo', [
+      '--insecure-policy',
+      'copy',
+      '-q',
+      '--retry-times',
+      '5',
+      '--dest-tls-verify=false',
+      from,
+      `docker://${to}`,
+    ]);
+  await push(`oci:${layout}/oci:big`, big);
+  await push(`oci:${smallLayout(dir)}:small`, small);
+  return () => child.kill();
+}
+
+/** busybox and nothing else. */
+function smallLayout(dir: string): string {
+  const script = `umoci init --layout small && umoci new --image small:small && umoci unpack --image small:small b && mkdir -p b/rootfs/bin && cp /bin/busybox b/rootfs/bin/true && cp /bin/busybox b/rootfs/bin/sleep && umoci repack --image small:small b && umoci config --image small:small --config.env PATH=/bin`;
+  execFileSync('sh', ['-ec', script], { cwd: dir, stdio: 'ignore' });
+  return join(dir, 'small');
+}
+
+async function versionRow(berth: Subject, containerd: Subject): Promise<Row> {
+  const times = await sideBySide(
+    quick ? 10 : 40,
+    () => timed(on(berth, 'version')),
+    () => timed(on(containerd, 'version')),
+  );
+  return { figure: '`ctr version`', unit: 'ms', goal: 1, ...times };
+}
+
+async function runRow(berth: Subject, containerd: Subject): Promise<Row> {
+  let n = 0;
+  const once = (subject: Subject): Promise<number> =>
+    timed(on(subject, 'run', '--rm', '--null-io', small, `run-${n++}`, '/bin/true'));
+  for (const subject of [berth, containerd])
+    await timed(on(subject, 'images', 'pull', '--plain-http', small));
+  const times = await sideBySide(
+    quick ? 5 : 40,
+    () => once(berth),
+    () => once(containerd),
+  );
+  return { figure: '`ctr run --rm … true`', unit: 'ms', goal: 1, ...times };
+}
+
+async function pullOnce(subject: Subject): Promise<number> {
+  const ms = await timed(on(subject, 'images', 'pull', '--plain-http', big));
+  await run(ctr, on(subject, 'images', 'rm', '--sync', big));
+  await run('sync', []);
+  return ms / 1000;
+}
+
+async function pullRow(berth: Subject, containerd: Subject): Promise<Row> {
+  const times = await sideBySide(
+    quick ? 1 : 5,
+    () => pullOnce(berth),
+    () => pullOnce(containerd),
+  );
+  return {
+    figure: `pull and unpack, ${imageSizeMb()} MB compressed, 6 layers (Berth durable, containerd not)`,
+    unit: 's',
+    goal: 1,
+    ...times,
+  };
+}
+
+function imageSizeMb(): number {
+  return Number(execFileSync('du', ['-sm', join(layout, 'oci/blobs')], { encoding: 'utf8' }).split('\t')[0]);
+}
+
+async function memoryRows(berth: Subject, containerd: Subject): Promise<Row[]> {
+  const idle = { berth: [berth.memoryMb().daemon], containerd: [containerd.memoryMb().daemon] };
+  const count = quick ? 3 : 10;
+  for (const subject of [berth, containerd]) {
+    for (let i = 0; i < count; i++)
+      await timed(on(subject, 'run', '-d', '--null-io', small, `idle-${i}`, '/bin/sleep', '3600'));
+  }
+  const loaded = { berth: [berth.memoryMb().all], containerd: [containerd.memoryMb().all] };
+  return [
+    { figure: 'memory of the daemon alone after the runs above, PSS', unit: 'MB', goal: 1, ...idle },
+    { figure: `memory of daemon and shims with ${count} containers, PSS`, unit: 'MB', goal: 1, ...loaded },
+  ];
+}
+
+function report(rows: readonly Row[]): string {
+  const cpu = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown';
+  const version = execFileSync(ctr, ['--version'], { encoding: 'utf8' }).trim();
+  const machine = `${cpus().length} × ${cpu}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`;
+  return `# Benchmarks
+
+Made by \`sudo node bench/main.ts\` on ${new Date().toISOString().slice(0, 10)}: ${machine}. Both daemons run at the same time on the same disk, the sides take
+turns, figures are medians. The client is ${version}, the registry Debian's docker-registry on loopback, the OCI runtime runc for both.
+Berth runs from its packed npm package. Durability: Berth syncs layers, blobs and metadata before it acknowledges them; containerd has its defaults.
+
+| figure | Berth | containerd 2.3.4 | ratio | goal | met | rounds |
+|---|---|---|---|---|---|---|
+${rows.map(renderRow).join('\n')}
+`;
+}
+
+const dir = scratch();
+mkdirSync(join(dir, 'package'));
+const stopRegistry = await startRegistry(dir);
+const berth = await startBerth(join(dir, 'berth'), installPackage(join(dir, 'package')));
+const containerd = await startContainerd(join(dir, 'containerd'));
+try {
+  const rows = [
+    await versionRow(berth, containerd),
+    await runRow(berth, containerd),
+    ...(await memoryRows(berth, containerd)),
+    await pullRow(berth, containerd),
+  ];
+  const text = report(rows);
+  console.log(text);
+  if (!quick) writeFileSync(join(top, 'docs/benchmarks.md'), text);
+} finally {
+  await berth.stop();
+  await containerd.stop();
+  stopRegistry();
+  rmSync(dir, { recursive: true, force: true });
+}
