@@ -1,0 +1,75 @@
+import { alreadyExists, dataLoss, isKind } from '../errors/error.ts';
+import {
+  Images as ImagesService,
+  type Image as WireImage,
+} from '../gen/containerd/services/images/v1/images_pb.ts';
+import type { Image } from '../metadata/image-store.ts';
+import { normalizeReference } from '../oci/reference.ts';
+import type { CallOptions, Connection } from './connection.ts';
+import { fromDescriptor, toDate, toDescriptor } from './convert.ts';
+import { type Pull, type PullOptions, startPull } from './pull.ts';
+
+/**
+ * The image records of the connection's namespace. References may be written as people type them: `redis` is
+ * `docker.io/library/redis:latest`.
+ */
+export interface Images {
+  /** By any of containerd's filters over name, target.digest, target.mediatype, labels; none = all. */
+  list(filters?: readonly string[], options?: CallOptions): Promise<Image[]>;
+  /** @throws not_found */
+  get(reference: string, options?: CallOptions): Promise<Image>;
+  /** Fetches and unpacks an image. Starts when it is first iterated or its image is asked for. */
+  pull(reference: string, options?: PullOptions): Pull;
+  /** Gives an image a second name. `force` replaces one that exists. @throws not_found, already_exists */
+  tag(source: string, target: string, options?: CallOptions & { force?: boolean }): Promise<Image>;
+  /** Forgets the name; `sync` waits until what only it held is gone. @throws not_found */
+  remove(reference: string, options?: CallOptions & { sync?: boolean }): Promise<void>;
+}
+
+function fromWire(wire: WireImage | undefined): Image {
+  if (wire === undefined) throw dataLoss('daemon sent no image');
+  return {
+    name: wire.name,
+    labels: { ...wire.labels },
+    target: fromDescriptor(wire.target),
+    createdAt: toDate(wire.createdAt),
+    updatedAt: toDate(wire.updatedAt),
+  };
+}
+
+export function remoteImages(connection: Connection): Images {
+  const service = connection.service(ImagesService);
+  const get = async (name: string, options?: CallOptions): Promise<Image> =>
+    fromWire((await service.get({ name }, connection.unary(options))).image);
+  return {
+    async list(filters = [], options) {
+      const response = await service.list({ filters: [...filters] }, connection.unary(options));
+      return response.images.map(fromWire);
+    },
+    get: async (reference, options) => get(normalizeReference(reference), options),
+    pull(reference, options = {}) {
+      const name = normalizeReference(reference);
+      return startPull(connection, name, options, () => get(name));
+    },
+    async tag(source, target, options) {
+      const { target: descriptor, labels } = await get(normalizeReference(source), options);
+      const image = {
+        name: normalizeReference(target),
+        labels: { ...labels },
+        target: toDescriptor(descriptor),
+      };
+      const on = connection.unary(options);
+      try {
+        return fromWire((await service.create({ image }, on)).image);
+      } catch (error) {
+        if (!isKind(error, 'already_exists')) throw error;
+        if (options?.force !== true) throw alreadyExists(`image ${image.name} exists already`, error);
+        return fromWire((await service.update({ image }, on)).image);
+      }
+    },
+    async remove(reference, options) {
+      const request = { name: normalizeReference(reference), sync: options?.sync ?? false };
+      await service.delete(request, connection.unary(options));
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The Berth client: `connect()` to a daemon, then pull images, make containers, run tasks, read content and events.
+ * Works in Node 22 and later.
+ */
+
+export type { Context } from '../async/context.ts';
+export type {
+  ContentInfo,
+  ContentReader,
+  ContentStore,
+  ContentWriter,
+  IngestStatus,
+  WriterOptions,
+} from '../content/store.ts';
+export { BerthError, type ErrorKind, isKind, kindOf } from '../errors/error.ts';
+export type { Envelope } from '../events/events.ts';
+export type { Container, NewContainer } from '../metadata/container-store.ts';
+export type { Image } from '../metadata/image-store.ts';
+export type { Lease, LeaseResource } from '../metadata/lease-store.ts';
+export type { Namespace } from '../metadata/namespace-store.ts';
+export type { Any } from '../oci/any.ts';
+export type { Descriptor } from '../oci/descriptor.ts';
+export { type Digest, parseDigest } from '../oci/digest.ts';
+export type { Platform } from '../oci/platform.ts';
+export { formatPlatform, parsePlatform } from '../oci/platform.ts';
+export { formatReference, normalizeReference, parseFamiliar } from '../oci/reference.ts';
+export type {
+  Mount,
+  SnapshotInfo,
+  SnapshotKind,
+  Snapshotter,
+  SnapshotUsage,
+} from '../snapshots/snapshotter.ts';
+export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
+export type { CallOptions } from './connection.ts';
+export type {
+  ContainerMount,
+  ContainerOptions,
+  LogEntry,
+  LogOptions,
+  ProcessOptions,
+  StdioPaths,
+} from './container-options.ts';
+export type { Containers, CreatedContainer } from './containers.ts';
+export { decodeEvent, type Events } from './events.ts';
+export type { Images } from './images.ts';
+export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introspection.ts';
+export type { Leases } from './leases.ts';
+export type { Namespaces } from './namespaces.ts';
+export type { Exit, Process } from './process.ts';
+export type { Credentials, Pull, PullOptions, PullProgress } from './pull.ts';
+export type { Stdio } from './stdio.ts';
+export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';
