@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { mountsBelow, processesOf } from './daemon.ts';
+
+/** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
+interface Rows {
+  readonly blobs: { namespace: string; digest: string; size: number; labels: string }[];
+  readonly ingests: { key: string; shared: string | null }[];
+  readonly images: { namespace: string; name: string; digest: string }[];
+  readonly snapshots: {
+    id: number;
+    namespace: string;
+    snapshotter: string;
+    name: string;
+    parent: number | null;
+    kind: string;
+    state: string;
+  }[];
+  readonly containers: { namespace: string; id: string; snapshotter: string; snapshot_key: string }[];
+  readonly leases: { namespace: string; id: string }[];
+}
+
+/**
+ * Holds what is on disk, in the database, the mount table and /proc of a data root against the invariants I1–I5 of
+ * security.md §2.3. Returns a line for each violation. The daemon may be running, but must be at rest.
+ */
+export function violations(root: string, state: string): string[] {
+  const rows = readRows(join(root, 'metadata.db'));
+  return [
+    ...checkBlobs(root, rows),
+    ...checkIngests(root, rows),
+    ...checkImages(rows),
+    ...checkSnapshots(root, rows),
+    ...checkContainers(rows),
+    ...checkTasks(state),
+  ];
+}
+
+function readRows(path: string): Rows {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    const check = Object.values(db.prepare('PRAGMA integrity_check').get() ?? {})[0];
+    if (check !== 'ok') throw new Error(`integrity_check: ${check}`);
+    const all = (table: string): never[] => db.prepare(`SELECT * FROM ${table}`).all() as never[];
+    return {
+      blobs: all('blobs'),
+      ingests: all('ingests'),
+      images: all('images'),
+      snapshots: all('snapshots'),
+      containers: all('containers'),
+      leases: all('leases'),
+    };
+  } finally {
+    db.close();
+  }
+}
+
+/** I2, I3: a blob is there exactly when its hash matches; every row has its bytes, all bytes have a row. */
+function checkBlobs(root: string, rows: Rows): string[] {
+  const found: string[] = [];
+  const known = new Set(rows.blobs.map((b) => b.digest));
+  for (const algorithm of ['sha256', 'sha512']) {
+    const dir = join(root, 'content/blobs', algorithm);
+    for (const hex of existsSync(dir) ? readdirSync(dir) : []) {
+      const sum = createHash(algorithm)
+        .update(readFileSync(join(dir, hex)))
+        .digest('hex');
+      if (sum !== hex) found.push(`I2: blob ${algorithm}:${hex} holds other bytes (${sum})`);
+      if (!known.has(`${algorithm}:${hex}`)) found.push(`I3: blob ${algorithm}:${hex} has no row`);
+    }
+  }
+  for (const { namespace, digest, size } of rows.blobs) {
+    const path = join(root, 'content/blobs', digest.replace(':', '/'));
+    if (!existsSync(path)) found.push(`I3: row of blob ${digest} in ${namespace} has no bytes`);
+    else if (statSync(path).size !== size)
+      found.push(`I3: blob ${digest} has ${statSync(path).size} bytes, its row says ${size}`);
+  }
+  return found;
+}
+
+/** I5: no ingest without a row. */
+function checkIngests(root: string, rows: Rows): string[] {
+  const known = new Set(rows.ingests.map((i) => i.key));
+  const dir = join(root, 'content/ingest');
+  return (existsSync(dir) ? readdirSync(dir) : [])
+    .filter((key) => !known.has(key))
+    .map((key) => `I5: ingest ${key} has no row`);
+}
+
+/** I3, I4: an image's target and all that its gc.ref labels name are there. */
+function checkImages(rows: Rows): string[] {
+  const found: string[] = [];
+  const blobs = new Map(rows.blobs.map((b) => [`${b.namespace} ${b.digest}`, b]));
+  const snapshots = new Set(rows.snapshots.map((s) => `${s.namespace} ${s.snapshotter} ${s.name}`));
+  for (const image of rows.images) {
+    const seen = new Set<string>();
+    const visit = (digest: string, from: string): void => {
+      if (seen.has(digest)) return;
+      seen.add(digest);
+      const blob = blobs.get(`${image.namespace} ${digest}`);
+      if (!blob) {
+        // Manifests of platforms that were not asked for are not here: only the target itself must be.
+        if (from === 'target')
+          found.push(`I3: image ${image.name} in ${image.namespace} points at ${digest}, which is missing`);
+        return;
+      }
+      for (const [key, value] of Object.entries(JSON.parse(blob.labels) as Record<string, string>)) {
+        if (key.startsWith('containerd.io/gc.ref.content')) visit(value, key);
+        const snapshotter = /^containerd\.io\/gc\.ref\.snapshot\.([^/]+)/.exec(key)?.[1];
+        if (snapshotter && !snapshots.has(`${image.namespace} ${snapshotter} ${value}`))
+          found.push(`I4: ${digest} of image ${image.name} names snapshot ${value}, which is missing`);
+      }
+    };
+    visit(image.digest, 'target');
+  }
+  return found;
+}
+
+/** I2, I5: rows and directories of snapshots are the same set, chains are complete and committed. */
+function checkSnapshots(root: string, rows: Rows): string[] {
+  const found: string[] = [];
+  const byId = new Map(rows.snapshots.map((s) => [s.id, s]));
+  for (const snapshot of rows.snapshots) {
+    const parent = snapshot.parent === null ? undefined : byId.get(snapshot.parent);
+    if (snapshot.state !== 'ready')
+      found.push(`I2: snapshot ${snapshot.name} (${snapshot.id}) is still ${snapshot.state}`);
+    if (snapshot.parent !== null && !parent)
+      found.push(`I2: the parent of snapshot ${snapshot.name} is missing`);
+    if (parent && parent.kind !== 'committed')
+      found.push(`I2: snapshot ${snapshot.name} stands on ${parent.name}, which is not committed`);
+    if (!existsSync(join(snapshotDirectory(root, snapshot.snapshotter), String(snapshot.id), 'fs')))
+      found.push(`I3: snapshot ${snapshot.name} (${snapshot.id}) has no directory`);
+  }
+  for (const snapshotter of readdirSync(join(root, 'snapshots'))) {
+    const dir = snapshotDirectory(root, snapshotter);
+    for (const name of existsSync(dir) ? readdirSync(dir) : []) {
+      if (!byId.has(Number(name))) found.push(`I5: ${join(dir, name)} belongs to no snapshot`);
+    }
+  }
+  return found;
+}
+
+const snapshotDirectory = (root: string, snapshotter: string): string =>
+  join(root, 'snapshots', snapshotter, 'snapshots');
+
+/** I4: what a container stands on is there. */
+function checkContainers(rows: Rows): string[] {
+  const snapshots = new Set(rows.snapshots.map((s) => `${s.namespace} ${s.snapshotter} ${s.name}`));
+  return rows.containers
+    .filter(
+      (c) => c.snapshot_key !== '' && !snapshots.has(`${c.namespace} ${c.snapshotter} ${c.snapshot_key}`),
+    )
+    .map((c) => `I4: container ${c.id} in ${c.namespace} has lost its snapshot ${c.snapshot_key}`);
+}
+
+/** I5: every mount, process and cgroup below the state directory belongs to a bundle. */
+function checkTasks(state: string): string[] {
+  const tasks = join(state, 'io.containerd.runtime.v2.task');
+  const bundles = (existsSync(tasks) ? readdirSync(tasks) : []).flatMap((ns) =>
+    readdirSync(join(tasks, ns)).map((id) => join(tasks, ns, id)),
+  );
+  const stray = mountsBelow(state).filter(
+    (point) => !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
+  );
+  const temp = existsSync(join(state, 'tmp')) ? readdirSync(join(state, 'tmp')) : [];
+  return [
+    ...stray.map((point) => `I5: stray mount ${point}`),
+    ...temp.map((name) => `I5: left-over ${join(state, 'tmp', name)}`),
+  ];
+}
+
+/** Processes of containers whose root file system is below `dir` (the daemon and its shim are not among them). */
+export function containerProcesses(dir: string): number[] {
+  return processesOf(dir).filter(
+    (pid) => !/(daemon|shim)\/main\.[jt]s/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
+  );
+}
