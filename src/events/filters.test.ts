@@ -54,7 +54,7 @@ describe('filters', () => {
     [['other=="one, two"'], [3]],
     [['other==docker.io/library/busybox:1'], [4]],
     [['other~=^docker\\.io/'], [4]],
-    [['other~=/^docker[.]io//'], [4]],
+    [['other~=/^docker[.]io\\//'], [4]],
     [['other~=|^docker[.]io/|'], [4]],
     [['name~=/^[ab]{1,2}$/,labels.role'], [0, 2]],
     [['name~=牛'], [4]],

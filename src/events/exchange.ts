@@ -1,0 +1,79 @@
+import { type Context, namespaceOf } from '../async/context.ts';
+import { invalidArgument } from '../errors/error.ts';
+import type { Any } from '../oci/any.ts';
+import { envelopeFields } from './envelope-fields.ts';
+import type { Envelope, Events } from './events.ts';
+import { compileFilters, type Filter } from './filters.ts';
+import { SubscriberQueue } from './subscriber-queue.ts';
+
+interface Subscriber {
+  readonly matches: Filter | undefined;
+  readonly queue: SubscriberQueue;
+}
+
+/** containerd's identifiers, which namespaces and the parts of a topic are. */
+const identifier = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
+const maxIdentifierLength = 76;
+const maxTopicLength = 128;
+
+/** The daemon's events: each goes to every matching subscriber's own queue, in the order published. */
+export class EventExchange implements Events {
+  readonly #subscribers = new Set<Subscriber>();
+
+  /** Number of subscribers now. */
+  get subscribers(): number {
+    return this.#subscribers.size;
+  }
+
+  publish(ctx: Context, topic: string, event: Any): void {
+    const namespace = namespaceOf(ctx);
+    this.#deliver({ timestamp: new Date(), namespace, topic, event });
+  }
+
+  forward(envelope: Envelope): void {
+    const at = envelope.timestamp.getTime();
+    if (!(at > 0)) throw invalidArgument('timestamp must be set on forwarded event');
+    this.#deliver(envelope);
+  }
+
+  subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope> {
+    const matches = filters.length === 0 ? undefined : compileFilters(filters);
+    const stop = () => queue.end();
+    const queue = new SubscriberQueue(() => {
+      this.#subscribers.delete(subscriber);
+      signal.removeEventListener('abort', stop);
+    });
+    const subscriber: Subscriber = { matches, queue };
+    this.#subscribers.add(subscriber);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    return queue;
+  }
+
+  #deliver(envelope: Envelope): void {
+    validateNamespace(envelope.namespace);
+    validateTopic(envelope.topic);
+    if (this.#subscribers.size === 0) return;
+    const fields = envelopeFields(envelope);
+    for (const { matches, queue } of this.#subscribers)
+      if (matches === undefined || matches(fields)) queue.push(envelope);
+  }
+}
+
+function validateNamespace(namespace: string): void {
+  if (!isIdentifier(namespace))
+    throw invalidArgument(`event envelope has invalid namespace ${JSON.stringify(namespace)}`);
+}
+
+/** Topics are `/part/part…`. */
+function validateTopic(topic: string): void {
+  if (topic === '') throw invalidArgument('topic must not be empty');
+  if (topic.length > maxTopicLength)
+    throw invalidArgument(`topic is longer than ${maxTopicLength} characters`);
+  if (!topic.startsWith('/')) throw invalidArgument(`topic ${JSON.stringify(topic)} must start with '/'`);
+  for (const part of topic.slice(1).split('/'))
+    if (!isIdentifier(part))
+      throw invalidArgument(`topic ${JSON.stringify(topic)} has invalid component ${JSON.stringify(part)}`);
+}
+
+const isIdentifier = (text: string): boolean => text.length <= maxIdentifierLength && identifier.test(text);
