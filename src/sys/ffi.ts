@@ -140,3 +140,6 @@ export function pollReadable(fd: number, onEvent: () => void): Disposable & { un
     },
   };
 }
+
+/** Where a buffer's bytes are, for structures that hold pointers. The caller keeps the buffer alive (and unresized). */
+export const addressOf = (bytes: Uint8Array): bigint => load().address(bytes);
