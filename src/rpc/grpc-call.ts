@@ -40,14 +40,25 @@ export function contextOf(call: ServerCall, signal: AbortSignal, log: Log, peer:
   };
 }
 
-/** A signal that fires with an AbortError when the client cancels or vanishes, a TimeoutError past the deadline. */
-export function signalOf(call: ServerCall): AbortController {
+/** Tells a call's work that nobody waits for it any more. */
+export interface Interrupt {
+  readonly signal: AbortSignal;
+  /** The work is done: what happens to the call from now on does not fire the signal. */
+  release(): void;
+}
+
+/** Its signal fires with an AbortError when the client cancels or vanishes, a TimeoutError past the deadline. */
+export function interruptOf(call: ServerCall): Interrupt {
   const controller = new AbortController();
+  let done = false;
   call.on('cancelled', () => {
-    if (controller.signal.aborted) return;
+    if (done || controller.signal.aborted) return;
     controller.abort(Date.now() >= Number(call.getDeadline()) ? deadlineError() : cancelError());
   });
-  return controller;
+  const release = () => {
+    done = true;
+  };
+  return { signal: controller.signal, release };
 }
 
 const cancelError = () => new DOMException('context canceled', 'AbortError');

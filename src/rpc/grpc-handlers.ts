@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import type {
-  handleBidiStreamingCall,
-  handleClientStreamingCall,
-  handleServerStreamingCall,
-  handleUnaryCall,
-  ServerDuplexStream,
-  ServerReadableStream,
+import {
+  type handleBidiStreamingCall,
+  type handleClientStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerDuplexStream,
+  type ServerReadableStream,
 } from '@grpc/grpc-js';
 import type { Context } from '../async/context.ts';
 import type { ServerCall } from './grpc-call.ts';
@@ -51,11 +52,11 @@ function answer(reply: Reply, work: () => Promise<unknown>): void {
   );
 }
 
-interface Sink {
+interface Sink extends NodeJS.EventEmitter {
+  sendMetadata(metadata: Metadata): void;
   write(message: unknown): boolean;
   end(): unknown;
   emit(event: 'error', error: object): boolean;
-  readonly destroyed: boolean;
 }
 
 function settle(call: Sink, work: Promise<void>): void {
@@ -65,15 +66,23 @@ function settle(call: Sink, work: Promise<void>): void {
   );
 }
 
-/** Sends what `messages` yields, no faster than the client takes it. @throws the signal's reason when the client is gone */
-async function send(
-  call: Sink & NodeJS.EventEmitter,
-  messages: AsyncIterable<unknown>,
-  ctx: Context,
-): Promise<void> {
-  for await (const message of messages) {
-    ctx.signal.throwIfAborted();
-    if (!call.write(message)) await once(call, 'drain', { signal: ctx.signal });
+/**
+ * Sends what `messages` yields, no faster than the client takes it. Headers go out as soon as the service runs, so a client
+ * that waits for them knows that it is subscribed. @throws the signal's reason when the client is gone
+ */
+async function send(call: Sink, messages: AsyncIterable<unknown>, ctx: Context): Promise<void> {
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    let next = iterator.next();
+    call.sendMetadata(new Metadata());
+    for (let { done, value } = await next; done !== true; { done, value } = await next) {
+      ctx.signal.throwIfAborted();
+      if (!call.write(value)) await once(call, 'drain', { signal: ctx.signal });
+      next = iterator.next();
+    }
+  } catch (error) {
+    await iterator.return?.();
+    throw error;
   }
 }
 

@@ -6,10 +6,10 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { Context, Log } from '../async/context.ts';
+import type { Log } from '../async/context.ts';
 import { silentLog } from '../async/context.ts';
 import { decoder, encoder, maxMessageBytes } from './codec.ts';
-import { type CallInfo, contextOf, type Peer, requestLog, type ServerCall, signalOf } from './grpc-call.ts';
+import { type CallInfo, contextOf, interruptOf, type Peer, requestLog } from './grpc-call.ts';
 import { handlerOf, type Run } from './grpc-handlers.ts';
 import { nameUnknownMethods, tuneHttp2 } from './grpc-js-hooks.ts';
 import type { ServiceBinding } from './service.ts';
@@ -116,13 +116,14 @@ export class GrpcServer {
     return async (call, work) => {
       const requestId = ++this.#lastRequest;
       const log = requestLog(this.#log, requestId, path);
-      const ctx = this.#context(call, log);
-      return this.#guard({ requestId, service, method: method.name, ctx }, () => work(ctx));
+      const interrupt = interruptOf(call);
+      const ctx = contextOf(call, interrupt.signal, log, this.#peers.get(call.getPeer()));
+      try {
+        return await this.#guard({ requestId, service, method: method.name, ctx }, () => work(ctx));
+      } finally {
+        interrupt.release();
+      }
     };
-  }
-
-  #context(call: ServerCall, log: Log): Context {
-    return contextOf(call, signalOf(call).signal, log, this.#peers.get(call.getPeer()));
   }
 
   async #guard<T>(info: CallInfo, work: () => Promise<T>): Promise<T> {
