@@ -1,0 +1,20 @@
+import type { LayerLimits } from './limits.ts';
+import type { LayerTarget } from './target.ts';
+import type { Unfinished } from './unfinished.ts';
+
+/** What goes to an apply worker. Everything is structured-clone safe. */
+export interface ApplyJob {
+  /** The compressed layer; undefined when it comes over the job's stream port. */
+  readonly path: string | undefined;
+  readonly mediaType: string;
+  readonly target: LayerTarget;
+  readonly limits: LayerLimits;
+  readonly sync: boolean;
+}
+
+/** What comes back. */
+export interface ApplyOutcome extends Unfinished {
+  readonly diffId: string;
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}

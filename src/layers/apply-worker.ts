@@ -1,0 +1,100 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream, readdirSync, readFileSync } from 'node:fs';
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { aborted } from '../errors/error.ts';
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../sys/constants.ts';
+import type { Fd } from '../sys/fd.ts';
+import { openAt, syncFileSystem } from '../sys/files.ts';
+import { mountTemporarily } from '../sys/temp-mount.ts';
+import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
+import { decompress } from './decompress.ts';
+import { DirectoryWriter } from './directory-writer.ts';
+import { TarReader } from './tar-reader.ts';
+import type { LayerTarget } from './target.ts';
+import { finishLayer } from './unfinished.ts';
+import { type JobMessage, packError, receiveStream } from './worker-messages.ts';
+
+/** The thread in which a layer is inflated, hashed and written (see apply.ts). One job at a time. */
+
+const readChunkBytes = 1 << 20;
+/** Cancellation is looked at after so many bytes: a few milliseconds, also when the layer is all tiny files. */
+const sliceBytes = 256 * 1024;
+
+parentPort?.on('message', (message: JobMessage<ApplyJob>) => {
+  run(message).then(
+    (outcome) => parentPort?.postMessage({ outcome }),
+    (error: unknown) => parentPort?.postMessage({ error: packError(error) }),
+  );
+});
+
+async function run({ job, cancel, stream }: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
+  if (job.target.kind !== 'mount') return await applyTo(job, job.target, cancel, stream);
+  await using mounted = await mountTemporarily(job.target.mounts);
+  return await applyTo(job, { kind: 'plain', directory: mounted.path }, cancel, stream);
+}
+
+type DirectoryTarget = Exclude<LayerTarget, { kind: 'mount' }>;
+
+async function applyTo(
+  job: ApplyJob,
+  target: DirectoryTarget,
+  cancel: SharedArrayBuffer,
+  stream: MessagePort | undefined,
+): Promise<ApplyOutcome> {
+  using root = openAt(AT_FDCWD, target.directory, O_RDONLY | O_DIRECTORY);
+  using writer = new DirectoryWriter(root, {
+    whiteouts: whiteoutsOf(target),
+    empty: isEmpty(root),
+    umask: processUmask(),
+    maxEntries: job.limits.entries,
+  });
+  const hash = createHash('sha256');
+  const sizeBytes = await untar(job, writer, hash, new Int32Array(cancel), stream);
+  let unfinished = writer.finish();
+  if (target.kind === 'overlay' && target.lower.length > 0) {
+    await finishLayer(target.directory, target.lower, unfinished);
+    unfinished = { implicitDirectories: [], links: [] };
+  }
+  if (job.sync) await syncFileSystem(root);
+  return { diffId: `sha256:${hash.digest('hex')}`, sizeBytes, inodes: writer.inodes, ...unfinished };
+}
+
+async function untar(
+  job: ApplyJob,
+  writer: DirectoryWriter,
+  hash: Hash,
+  cancel: Int32Array,
+  stream: MessagePort | undefined,
+): Promise<number> {
+  const reader = new TarReader(writer);
+  let sizeBytes = 0;
+  for await (const chunk of decompress(sourceOf(job, stream), job.mediaType, job.limits)) {
+    hash.update(chunk);
+    sizeBytes += chunk.length;
+    for (let at = 0; at < chunk.length; at += sliceBytes) {
+      if (Atomics.load(cancel, 0) !== 0) throw aborted('layer apply was cancelled');
+      reader.push(chunk.subarray(at, at + sliceBytes));
+    }
+  }
+  reader.finish();
+  return sizeBytes;
+}
+
+function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable<Buffer> {
+  if (job.path !== undefined) return createReadStream(job.path, { highWaterMark: readChunkBytes });
+  if (stream === undefined) throw new TypeError('a job needs a path or a stream');
+  return receiveStream(stream);
+}
+
+function whiteoutsOf(target: DirectoryTarget): 'overlay' | 'overlay-userxattr' | 'plain' {
+  if (target.kind === 'plain') return 'plain';
+  return target.userXattr ? 'overlay-userxattr' : 'overlay';
+}
+
+const isEmpty = (root: Fd): boolean => readdirSync(root.procPath).length === 0;
+
+/** Read, not asked for with umask(2), which would change it for a moment. */
+function processUmask(): number {
+  const line = /^Umask:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'));
+  return Number.parseInt(line?.[1] ?? '0777', 8);
+}

@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import type { DiffId } from '../oci/digest.ts';
+import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
+import { defaultLayerLimits, type LayerLimits } from './limits.ts';
+import { type LayerMount, targetOf } from './target.ts';
+import type { Unfinished } from './unfinished.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+export interface ApplyRequest {
+  /** The compressed layer: a file that the worker reads by itself (fastest), or a stream of its bytes. */
+  readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
+  /** An OCI or Docker layer media type; the bytes must agree with it. */
+  readonly mediaType: string;
+  /** Mounts of an active snapshot (see {@link LayerMount}), or a directory to write to. */
+  readonly to: readonly LayerMount[] | { readonly directory: string };
+  readonly limits?: Partial<LayerLimits>;
+  /** Stops the work within a second. What was written until then stays for the caller to remove. */
+  readonly signal?: AbortSignal | undefined;
+  /** Write the file system to disk before answering. Default false: committing the snapshot does it. */
+  readonly sync?: boolean;
+}
+
+export interface AppliedLayer {
+  /** Digest of the uncompressed layer, all bytes to the end of the stream. */
+  readonly diffId: DiffId;
+  readonly sizeBytes: number;
+  readonly inodes: number;
+  /**
+   * What needs the layers below: nothing, unless the target was an overlay whose lower directories are not known yet
+   * ({@link forRebase}). Hand it to `finishLayer` before such a snapshot is committed onto its parent.
+   */
+  readonly unfinished: Unfinished | undefined;
+}
+
+const pool = new WorkerPool<ApplyJob, ApplyOutcome>({
+  // The build renames this file, so its own extension tells that of its neighbour.
+  script: new URL(`./apply-worker${extname(import.meta.url)}`, import.meta.url),
+  size: availableParallelism(),
+  idleMs: 10_000,
+});
+
+/**
+ * Applies one layer in a worker thread, in one pass: inflate, hash, untar. No symlink leads out of the target, also one
+ * swapped in meanwhile; semantics are those of containerd's archive apply (later members replace earlier ones,
+ * directories merge, whiteouts concern lower layers only). Several calls run in parallel up to the number of cores.
+ * @throws invalid_argument (malformed layer, wrong media type), resource_exhausted (limits, disk full),
+ *   failed_precondition (read-only mounts), aborted
+ */
+export async function applyLayer(request: ApplyRequest): Promise<AppliedLayer> {
+  const { source, to } = request;
+  const outcome = await pool.run(
+    {
+      path: 'path' in source ? source.path : undefined,
+      mediaType: request.mediaType,
+      target: 'directory' in to ? { kind: 'plain', directory: to.directory } : targetOf(to),
+      limits: { ...defaultLayerLimits, ...request.limits },
+      sync: request.sync ?? false,
+    },
+    { signal: request.signal, stream: 'path' in source ? undefined : source },
+  );
+  const { diffId, sizeBytes, inodes, ...unfinished } = outcome;
+  const needsMore = unfinished.links.length + unfinished.implicitDirectories.length > 0;
+  return { diffId: diffId as DiffId, sizeBytes, inodes, unfinished: needsMore ? unfinished : undefined };
+}

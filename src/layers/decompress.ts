@@ -1,0 +1,100 @@
+import { Readable } from 'node:stream';
+import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
+import { codeOf, invalidArgument, messageOf, resourceExhausted } from '../errors/error.ts';
+import { defaultLayerLimits, type InflateLimits } from './limits.ts';
+import { type Compression, compressionOf, sniffCompression } from './media-type.ts';
+
+const outputChunkBytes = 1 << 20;
+const readAheadBytes = 4 << 20;
+/** 128 MiB, what `zstd` itself allows without `--long=31`. */
+const zstdWindowLog = 27;
+
+/**
+ * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
+ * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
+ * libuv's pool while the caller works on the last chunk. The first bytes must agree with the media type.
+ * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
+ */
+export async function* decompress(
+  source: AsyncIterable<Buffer>,
+  mediaType: string,
+  limits: InflateLimits = defaultLayerLimits,
+): AsyncGenerator<Buffer> {
+  const counted = { bytesIn: 0 };
+  const { head, rest } = await peek(count(source, counted));
+  const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
+  let bytesOut = 0;
+  for await (const chunk of inflate(rest, compression)) {
+    bytesOut += chunk.length;
+    checkBudget(bytesOut, counted.bytesIn, limits);
+    yield chunk;
+  }
+}
+
+function agreed(declared: Compression | undefined, found: Compression, mediaType: string): Compression {
+  if (declared === undefined || declared === found) return found;
+  throw invalidArgument(
+    `layer is ${found === 'none' ? 'not compressed' : found} but its media type is ${mediaType}`,
+  );
+}
+
+function checkBudget(bytesOut: number, bytesIn: number, limits: InflateLimits): void {
+  if (bytesOut > limits.uncompressedBytes)
+    throw resourceExhausted(`layer is larger than ${limits.uncompressedBytes} bytes uncompressed`);
+  if (bytesOut > limits.ratioFreeBytes && bytesOut > bytesIn * limits.ratio)
+    throw resourceExhausted(`layer inflates to more than ${limits.ratio} times its size`);
+}
+
+async function* count(source: AsyncIterable<Buffer>, counted: { bytesIn: number }): AsyncGenerator<Buffer> {
+  for await (const chunk of source) {
+    counted.bytesIn += chunk.length;
+    yield chunk;
+  }
+}
+
+/** The first bytes (4, fewer only at the end) and a stream of everything including them. */
+async function peek(source: AsyncGenerator<Buffer>): Promise<{ head: Buffer; rest: AsyncGenerator<Buffer> }> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < 4) {
+    const { done, value } = await source.next();
+    if (done) break;
+    head = head.length === 0 ? value : Buffer.concat([head, value]);
+  }
+  return { head, rest: startingWith(head, source) };
+}
+
+async function* startingWith(head: Buffer, source: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  if (head.length > 0) yield head;
+  yield* source;
+}
+
+async function* inflate(source: AsyncGenerator<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
+  if (compression === 'none') {
+    yield* source;
+    return;
+  }
+  const inflater = compression === 'gzip' ? gunzip() : unzstd();
+  const input = Readable.from(source, { objectMode: true, highWaterMark: 2 });
+  input.on('error', (error) => inflater.destroy(error));
+  try {
+    yield* input.pipe(inflater) as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw isZlibError(error)
+      ? invalidArgument(`corrupt ${compression} layer: ${messageOf(error)}`, error)
+      : error;
+  } finally {
+    input.destroy();
+    inflater.destroy();
+  }
+}
+
+// The stream options pass through zlib's own to the Transform underneath, though their types do not say so.
+const buffering = { chunkSize: outputChunkBytes, highWaterMark: readAheadBytes };
+const gunzip = () => createGunzip(buffering);
+const unzstd = () =>
+  createZstdDecompress({
+    ...buffering,
+    params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog },
+  });
+
+const isZlibError = (error: unknown): boolean => /^(Z_|ZSTD_|ERR_Z|ERR_TRAILING)/.test(codeOf(error) ?? '');

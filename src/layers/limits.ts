@@ -1,0 +1,21 @@
+/** How much a layer may grow. A bomb is stopped at the budget, never written to its end. */
+export interface InflateLimits {
+  /** Most bytes one layer may have uncompressed. */
+  readonly uncompressedBytes: number;
+  /** Most uncompressed bytes for each compressed one, counted once {@link ratioFreeBytes} are out. */
+  readonly ratio: number;
+  /** Up to this many uncompressed bytes any ratio is allowed. */
+  readonly ratioFreeBytes: number;
+}
+
+export interface LayerLimits extends InflateLimits {
+  /** Most members one layer may have. */
+  readonly entries: number;
+}
+
+export const defaultLayerLimits: LayerLimits = {
+  uncompressedBytes: 256 * 2 ** 30,
+  ratio: 250,
+  ratioFreeBytes: 4 * 2 ** 30,
+  entries: 4_000_000,
+};

@@ -1,0 +1,147 @@
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { aborted, internal } from '../errors/error.ts';
+import { type JobMessage, type ResultMessage, sendStream, unpackError } from './worker-messages.ts';
+
+export interface WorkerPoolOptions {
+  readonly script: URL;
+  /** Most workers, and jobs at a time. */
+  readonly size: number;
+  /** A worker without a job ends after this long. */
+  readonly idleMs: number;
+}
+
+interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly stream?: AsyncIterable<Uint8Array> | undefined;
+}
+
+/** How long a cancelled worker may take to stop by itself before its thread is ended. */
+const cancelGraceMs = 700;
+
+/**
+ * Worker threads that do one job at a time, started when first needed. They do not keep the process alive; a worker
+ * that crashes fails its job only.
+ */
+export class WorkerPool<Job, Outcome> {
+  readonly #options: WorkerPoolOptions;
+  readonly #idle: { worker: Worker; timer: NodeJS.Timeout }[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a free worker and runs `job` there. @throws aborted, internal (worker died), what the job throws */
+  async run(job: Job, options: RunOptions = {}): Promise<Outcome> {
+    await this.#acquire(options.signal);
+    let worker: Worker | undefined;
+    try {
+      options.signal?.throwIfAborted();
+      worker = this.#take();
+      const result = await this.#dispatch(worker, job, options);
+      this.#park(worker);
+      return result;
+    } catch (error) {
+      if (worker !== undefined) this.#park(worker);
+      throw options.signal?.aborted ? aborted('layer apply was cancelled', error) : error;
+    } finally {
+      this.#release();
+    }
+  }
+
+  async #acquire(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#running >= this.#options.size) await this.#turn(signal);
+    else this.#running++;
+  }
+
+  /** A finished job hands its place on without giving it back. */
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onTurn = () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(onTurn), 1);
+        reject(aborted('layer apply was cancelled'));
+      };
+      this.#waiting.push(onTurn);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  #release(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running--;
+    else next();
+  }
+
+  #take(): Worker {
+    const parked = this.#idle.pop();
+    if (parked === undefined) return new Worker(this.#options.script, { stdin: false });
+    clearTimeout(parked.timer);
+    parked.worker.ref();
+    return parked.worker;
+  }
+
+  #park(worker: Worker): void {
+    if (worker.threadId === -1) return;
+    worker.unref();
+    const timer = setTimeout(() => {
+      this.#idle.splice(
+        this.#idle.findIndex((parked) => parked.worker === worker),
+        1,
+      );
+      void worker.terminate();
+    }, this.#options.idleMs);
+    timer.unref();
+    this.#idle.push({ worker, timer });
+  }
+
+  async #dispatch(worker: Worker, job: Job, options: RunOptions): Promise<Outcome> {
+    const cancel = new SharedArrayBuffer(4);
+    const channel = options.stream === undefined ? undefined : new MessageChannel();
+    const message: JobMessage<Job> = { job, cancel, stream: channel?.port2 };
+    using _abort = onAbort(options.signal, () => {
+      stop(worker, cancel, answered);
+      channel?.port1.close();
+    });
+    const answered = answerOf<Outcome>(worker);
+    worker.postMessage(message, channel === undefined ? [] : [channel.port2]);
+    if (channel && options.stream) void sendStream(channel.port1, options.stream);
+    try {
+      return await answered;
+    } finally {
+      channel?.port1.close();
+    }
+  }
+}
+
+function answerOf<Outcome>(worker: Worker): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+      act();
+    };
+    const onMessage = (message: ResultMessage<Outcome>) =>
+      settle(() => ('error' in message ? reject(unpackError(message.error)) : resolve(message.outcome)));
+    const onError = (error: Error) => settle(() => reject(internal('layer worker failed', error)));
+    const onExit = () => settle(() => reject(internal('layer worker ended')));
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+  });
+}
+
+function onAbort(signal: AbortSignal | undefined, act: () => void): Disposable {
+  if (signal?.aborted) act();
+  signal?.addEventListener('abort', act, { once: true });
+  return { [Symbol.dispose]: () => signal?.removeEventListener('abort', act) };
+}
+
+function stop(worker: Worker, cancel: SharedArrayBuffer, answered: Promise<unknown>): void {
+  Atomics.store(new Int32Array(cancel), 0, 1);
+  const timer = setTimeout(() => void worker.terminate(), cancelGraceMs);
+  const clear = () => clearTimeout(timer);
+  answered.then(clear, clear);
+}
