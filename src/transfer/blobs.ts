@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Context, namespaceOf } from '../async/context.ts';
+import type { ContentStore, ContentWriter } from '../content/store.ts';
+import { failedPrecondition, isKind } from '../errors/error.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Reference } from '../oci/reference.ts';
+import { labelNames, refKey, sourceLabel } from './labels.ts';
+import { undo } from './lease.ts';
+import type { TransferParts } from './parts.ts';
+import { type Report, throttled } from './progress.ts';
+
+type Labels = Readonly<Record<string, string>>;
+/** Streams the bytes of a blob from `offset`. */
+export type Source = (ctx: Context, descriptor: Descriptor, offset: number) => AsyncIterable<Uint8Array>;
+
+/** A blob to bring here: what it is, what it is called and who wants to know. */
+export interface Wanted {
+  readonly descriptor: Descriptor;
+  readonly reference: Reference;
+  readonly parent?: Descriptor | undefined;
+  readonly labels?: Labels;
+  readonly report: Report;
+}
+
+/**
+ * Makes sure a blob is in the content store, verified, leased and labelled, downloading it at most once however many
+ * callers want it. A download that was cut off goes on where it stopped.
+ * @throws failed_precondition (wrong size or digest; the bad bytes are dropped), and what the source throws
+ */
+export async function ensureBlob(
+  parts: TransferParts,
+  ctx: Context,
+  wanted: Wanted,
+  source: Source,
+): Promise<void> {
+  const { descriptor } = wanted;
+  using _ = await parts.locks.acquire(`content ${namespaceOf(ctx)} ${descriptor.digest}`, ctx.signal);
+  if (await isHere(parts, ctx, wanted)) return say(wanted, 'exists', descriptor.size);
+  using _slot = await parts.downloads.acquire(ctx.signal);
+  await download(parts, ctx, wanted, source);
+  say(wanted, 'complete', descriptor.size);
+}
+
+function say(
+  { descriptor, parent, report }: Wanted,
+  phase: 'exists' | 'downloading' | 'complete',
+  offset: number,
+): void {
+  report({ phase, name: refKey(descriptor), descriptor, parent, offset, total: descriptor.size });
+}
+
+/** Leases a blob before looking, so that it cannot go between the look and the use; adds missing labels. */
+async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted): Promise<boolean> {
+  const { digest, size } = wanted.descriptor;
+  try {
+    if (ctx.lease !== undefined)
+      await parts.leases.addResource(ctx, ctx.lease, { id: digest, type: 'content' });
+    const info = await parts.content.info(ctx, digest);
+    if (info.sizeBytes !== size)
+      throw failedPrecondition(`${digest}: has ${info.sizeBytes} bytes, described with ${size}`);
+    await addLabels(parts.content, ctx, digest, {
+      ...wanted.labels,
+      ...sourceLabel(wanted.reference, info.labels),
+    });
+    return true;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return false;
+    throw error;
+  }
+}
+
+/** Sets labels one by one and leaves the others alone. @throws not_found */
+export async function addLabels(
+  content: ContentStore,
+  ctx: Context,
+  digest: Digest,
+  labels: Labels,
+): Promise<void> {
+  const paths = Object.keys(labels).map((key) => `labels.${key}`);
+  if (paths.length > 0) await content.update(ctx, { digest, labels }, paths);
+}
+
+async function download(parts: TransferParts, ctx: Context, wanted: Wanted, source: Source): Promise<void> {
+  try {
+    // Without the lease, so that what was cut off outlives it; the blob itself is leased already (isHere).
+    const unleased = { ...ctx, lease: undefined };
+    await using writer = await openWriter(parts.content, unleased, wanted.descriptor);
+    const kept = writer.status.offset;
+    try {
+      await fill(ctx, writer, wanted, source, kept);
+    } catch (error) {
+      if (kept === 0 || !isKind(error, 'failed_precondition')) throw error;
+      await writer.truncate(0); // what was kept from before may be what is wrong
+      await fill(ctx, writer, wanted, source, 0);
+    }
+  } catch (error) {
+    if (isKind(error, 'already_exists')) return;
+    if (isKind(error, 'failed_precondition'))
+      await undo(ctx, 'drop ingest', (late) => parts.content.abort(late, refKey(wanted.descriptor)));
+    throw error;
+  }
+}
+
+async function fill(
+  ctx: Context,
+  writer: ContentWriter,
+  wanted: Wanted,
+  source: Source,
+  from: number,
+): Promise<void> {
+  const { digest, size } = wanted.descriptor;
+  if (from > size)
+    throw failedPrecondition(`${digest}: ${from} bytes are here already, described with ${size}`);
+  let offset = from;
+  const tell = throttled((at) => say(wanted, 'downloading', at));
+  for await (const chunk of source(ctx, wanted.descriptor, offset)) {
+    ctx.signal.throwIfAborted();
+    await writer.write(chunk);
+    offset += chunk.byteLength;
+    tell(offset);
+  }
+  const labels = { ...wanted.labels, ...sourceLabel(wanted.reference) };
+  await writer.commit({ sizeBytes: size, expected: digest, labels });
+}
+
+const writerPollMs = 100;
+
+/** A client may be writing the very same blob by itself: then this waits for it. */
+async function openWriter(
+  content: ContentStore,
+  ctx: Context,
+  descriptor: Descriptor,
+): Promise<ContentWriter> {
+  while (true) {
+    try {
+      return await content.writer(ctx, {
+        ref: refKey(descriptor),
+        total: descriptor.size,
+        expected: descriptor.digest,
+      });
+    } catch (error) {
+      if (!isKind(error, 'unavailable')) throw error;
+      await sleep(writerPollMs, undefined, { signal: ctx.signal });
+    }
+  }
+}
+
+/** All bytes of a small blob that is here. @throws not_found, resource_exhausted */
+export async function readBlob(
+  content: ContentStore,
+  ctx: Context,
+  descriptor: Descriptor,
+  limitBytes: number,
+): Promise<Uint8Array> {
+  await using reader = await content.reader(ctx, descriptor.digest);
+  return reader.bytes(limitBytes);
+}
+
+/** Notes on a layer what it unpacks to; Docker looks this up. */
+export const labelUncompressed = (content: ContentStore, ctx: Context, digest: Digest, diffId: string) =>
+  addLabels(content, ctx, digest, { [labelNames.uncompressed]: diffId });

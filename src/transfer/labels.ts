@@ -1,0 +1,53 @@
+import type { Descriptor } from '../oci/descriptor.ts';
+import { childrenOf, type Index, type Manifest } from '../oci/manifest.ts';
+import { isConfigType, isIndexType, isLayerType, isManifestType } from '../oci/media-types.ts';
+import type { Reference } from '../oci/reference.ts';
+
+/** containerd's labels on content and snapshots; garbage collection and clients read them. */
+export const labelNames = {
+  uncompressed: 'containerd.io/uncompressed',
+  snapshotRef: 'containerd.io/snapshot.ref',
+  sourcePrefix: 'containerd.io/distribution.source.',
+  snapshotPrefix: 'containerd.io/gc.ref.snapshot.',
+  childPrefix: 'containerd.io/gc.ref.content.',
+  expire: 'containerd.io/gc.expire',
+  imageBackReference: 'containerd.io/gc.bref.image',
+} as const;
+
+const labelLimitChars = 4096;
+
+/** References from a manifest or index to each of its children: `m.N`, `config`, `l.N`. */
+export function childLabels(document: Manifest | Index): Record<string, string> {
+  const names =
+    document.kind === 'index' ? document.manifests.map((_, i) => `m.${i}`) : manifestNames(document);
+  const children = childrenOf(document);
+  return Object.fromEntries(
+    names.map((name, i) => [`${labelNames.childPrefix}${name}`, String(children[i]?.digest)]),
+  );
+}
+
+const manifestNames = ({ layers }: Manifest): string[] => ['config', ...layers.map((_, i) => `l.${i}`)];
+
+/**
+ * `containerd.io/distribution.source.<host>`: the repositories of a host that a blob came from, comma-separated and
+ * sorted. Undefined when nothing changes, or when the label would be larger than labels may be.
+ */
+export function sourceLabel(
+  { domain, path }: Reference,
+  labels: Readonly<Record<string, string>> = {},
+): Record<string, string> | undefined {
+  const key = `${labelNames.sourcePrefix}${domain}`;
+  const known = (labels[key] ?? '').split(',').filter((repository) => repository !== '');
+  const value = [...new Set([...known, path])].sort().join(',');
+  return value === labels[key] || key.length + value.length > labelLimitChars ? undefined : { [key]: value };
+}
+
+/** Name of the ingest of a descriptor, and of its progress: `layer-sha256:…`, the form clients know from containerd. */
+export const refKey = ({ mediaType, digest }: Descriptor): string => `${kindName(mediaType)}-${digest}`;
+
+function kindName(mediaType: string): string {
+  if (isManifestType(mediaType)) return 'manifest';
+  if (isIndexType(mediaType)) return 'index';
+  if (isLayerType(mediaType)) return 'layer';
+  return isConfigType(mediaType) ? 'config' : 'unknown';
+}

@@ -1,0 +1,41 @@
+import { cleanUp } from '../async/cleanup.ts';
+import type { Context } from '../async/context.ts';
+import { isKind } from '../errors/error.ts';
+import type { LeaseStore } from '../metadata/lease-store.ts';
+import { labelNames } from './labels.ts';
+
+const lifetimeMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Runs `work` under a lease, so that nothing it makes is garbage before something refers to it. A lease that the caller
+ * brought is used and left alone; else one is made (24 h at most) and deleted whatever happens.
+ */
+export async function withLease<T>(
+  leases: LeaseStore,
+  ctx: Context,
+  work: (ctx: Context & { readonly lease: string }) => Promise<T>,
+): Promise<T> {
+  if (ctx.lease !== undefined && ctx.lease !== '') return work({ ...ctx, lease: ctx.lease });
+  const expire = new Date(Date.now() + lifetimeMs).toISOString();
+  const { id } = await leases.create(ctx, { labels: { [labelNames.expire]: expire } });
+  try {
+    return await work({ ...ctx, lease: id });
+  } finally {
+    await undo(ctx, 'delete lease', (late) => leases.delete(late, id));
+  }
+}
+
+/** Undoes something on its own deadline, cancelled or not; what is gone already is fine. Never throws. */
+export async function undo(
+  ctx: Context,
+  what: string,
+  action: (ctx: Context) => Promise<unknown>,
+): Promise<void> {
+  await cleanUp(what, ctx.log, async (signal) => {
+    try {
+      await action({ ...ctx, signal });
+    } catch (error) {
+      if (!isKind(error, 'not_found')) throw error;
+    }
+  });
+}

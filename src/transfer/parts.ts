@@ -1,0 +1,47 @@
+import { KeyedLock } from '../async/keyed-lock.ts';
+import { Limiter } from '../async/limiter.ts';
+import type { ContentStore } from '../content/store.ts';
+import type { ImageStore } from '../metadata/image-store.ts';
+import type { LeaseStore } from '../metadata/lease-store.ts';
+import type { Platform } from '../oci/platform.ts';
+import { Connections } from '../registry/connections.ts';
+import type { Snapshotter } from '../snapshots/snapshotter.ts';
+
+/** What the daemon gives the transfer verbs to work with. */
+export interface TransferOptions {
+  readonly content: ContentStore;
+  readonly images: ImageStore;
+  readonly leases: LeaseStore;
+  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  readonly defaultSnapshotter: string;
+  readonly platform: Platform;
+  /** Directory of hosts.toml folders for pulls that name none. */
+  readonly hostsDir?: string | undefined;
+  /** Directory whose file system must have room for what is pulled; undefined: not checked. */
+  readonly contentRoot?: string | undefined;
+  /** Blobs downloaded at a time, over all pulls. Default 3. */
+  readonly maxDownloads?: number;
+  /** Layers unpacked at a time, over all pulls. Default 4. */
+  readonly maxUnpacks?: number;
+}
+
+/** {@link TransferOptions} and what all transfers of a daemon share. Disposing closes idle connections. */
+export interface TransferParts extends TransferOptions, Disposable {
+  readonly connections: Connections;
+  /** One at a time for each blob and each chain ID, over all callers. */
+  readonly locks: KeyedLock;
+  readonly downloads: Limiter;
+  readonly unpacks: Limiter;
+}
+
+export function transferParts(options: TransferOptions): TransferParts {
+  const connections = new Connections();
+  return {
+    ...options,
+    connections,
+    locks: new KeyedLock(),
+    downloads: new Limiter(options.maxDownloads ?? 3),
+    unpacks: new Limiter(options.maxUnpacks ?? 4),
+    [Symbol.dispose]: () => connections[Symbol.dispose](),
+  };
+}

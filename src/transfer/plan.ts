@@ -1,0 +1,203 @@
+import type { Context } from '../async/context.ts';
+import { invalidArgument, messageOf, notFound, notImplemented, resourceExhausted } from '../errors/error.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { ImageConfig } from '../oci/image-config.ts';
+import type { Index, Manifest } from '../oci/manifest.ts';
+import { isConfigType, isIndexType, isLayerType, isManifestType, mediaTypes } from '../oci/media-types.ts';
+import { formatPlatform, type Platform, type PlatformMatcher, platformMatcher } from '../oci/platform.ts';
+import type { Documents } from './documents.ts';
+
+const limits = { indexDepth: 8, documents: 1_000, listedPlatforms: 20 } as const;
+
+/** One image manifest that was chosen. */
+export interface PlannedImage {
+  readonly manifest: Descriptor;
+  readonly document: Manifest;
+  /** Undefined when the manifest is no container image (another config type). */
+  readonly config: ImageConfig | undefined;
+  /** As the index declares it, else as the config says; undefined when neither does. */
+  readonly platform: Platform | undefined;
+}
+
+export interface PlanOptions {
+  /** Wanted platforms, or every one there is. */
+  readonly platforms: readonly Platform[] | 'all';
+  /** Also read manifests and configs of platforms that are not wanted, as far as that works. */
+  readonly allMetadata?: boolean;
+  /** For error messages. */
+  readonly name: string;
+}
+
+interface Candidate {
+  readonly descriptor: Descriptor;
+  readonly parent: Descriptor | undefined;
+  readonly platform: Platform | undefined;
+}
+
+/**
+ * Decides what an image is made of: walks its indexes, chooses manifests by platform and reads manifests and configs.
+ * No layer is touched. For each wanted platform the best-ranked manifest is chosen; what declares no platform is looked
+ * into only when nothing declared fits.
+ * @throws not_found (no such platform; says which there are), invalid_argument (nested too deep, not an image),
+ *   resource_exhausted (too many documents)
+ */
+export async function planImages(
+  documents: Documents,
+  ctx: Context,
+  target: Descriptor,
+  options: PlanOptions,
+): Promise<PlannedImage[]> {
+  const planner = new Planner(documents, ctx);
+  await planner.walk(target, undefined, 0);
+  const chosen = await planner.choose(options);
+  if (options.allMetadata === true) await planner.readOthers(chosen);
+  return chosen;
+}
+
+class Planner {
+  readonly #documents: Documents;
+  readonly #ctx: Context;
+  readonly #candidates: Candidate[] = [];
+  readonly #images = new Map<Candidate, Promise<PlannedImage>>();
+  #count = 0;
+
+  constructor(documents: Documents, ctx: Context) {
+    this.#documents = documents;
+    this.#ctx = ctx;
+  }
+
+  /** Collects every manifest below `descriptor`. */
+  async walk(descriptor: Descriptor, parent: Descriptor | undefined, depth: number): Promise<void> {
+    if (isManifestType(descriptor.mediaType))
+      this.#candidates.push({ descriptor, parent, platform: descriptor.platform });
+    if (!isIndexType(descriptor.mediaType)) return refuseRoot(descriptor, parent);
+    if (depth >= limits.indexDepth)
+      throw invalidArgument(`index ${descriptor.digest}: nested deeper than ${limits.indexDepth}`);
+    if (++this.#count > limits.documents)
+      throw resourceExhausted(`index ${descriptor.digest}: more than ${limits.documents} documents`);
+    const index = (await this.#documents.document(this.#ctx, descriptor, parent)) as Index;
+    for (const child of index.manifests) await this.walk(child, descriptor, depth + 1);
+  }
+
+  async choose({ platforms, name }: PlanOptions): Promise<PlannedImage[]> {
+    const chosen = new Set<PlannedImage>();
+    if (platforms === 'all')
+      for (const candidate of this.#candidates) chosen.add(await this.#image(candidate));
+    else
+      for (const platform of platforms) {
+        const best = await this.#best(platformMatcher(platform));
+        if (best !== undefined) chosen.add(best);
+      }
+    if (chosen.size > 0) return [...chosen];
+    throw notFound(`${name}: no match for platform in manifest: ${await this.#explain(platforms)}`);
+  }
+
+  async readOthers(chosen: readonly PlannedImage[]): Promise<void> {
+    for (const candidate of this.#candidates) {
+      if (chosen.some((image) => image.manifest.digest === candidate.descriptor.digest)) continue;
+      try {
+        await this.#image(candidate);
+      } catch (error) {
+        this.#ctx.signal.throwIfAborted();
+        this.#ctx.log.warn(
+          { digest: candidate.descriptor.digest, err: messageOf(error) },
+          'metadata not read',
+        );
+      }
+    }
+  }
+
+  async #best(matcher: PlatformMatcher): Promise<PlannedImage | undefined> {
+    const declared = this.#candidates.filter((candidate) => candidate.platform !== undefined);
+    const best = lowest(declared, ({ platform }) => platform && matcher.rank(platform));
+    if (best !== undefined) return this.#image(best);
+    const silent = this.#candidates.filter((candidate) => candidate.platform === undefined);
+    const images = await Promise.all(silent.map((candidate) => this.#image(candidate)));
+    return lowest(images, ({ platform }) => rankOfSilent(platform, matcher));
+  }
+
+  #image(candidate: Candidate): Promise<PlannedImage> {
+    const known = this.#images.get(candidate);
+    if (known !== undefined) return known;
+    if (++this.#count > limits.documents)
+      throw resourceExhausted(
+        `manifest ${candidate.descriptor.digest}: more than ${limits.documents} documents`,
+      );
+    const image = this.#read(candidate);
+    this.#images.set(candidate, image);
+    return image;
+  }
+
+  async #read({ descriptor, parent, platform }: Candidate): Promise<PlannedImage> {
+    const document = await this.#documents.document(this.#ctx, descriptor, parent);
+    if (document.kind !== 'manifest') throw invalidArgument(`manifest ${descriptor.digest}: is an index`);
+    const config = isImage(document)
+      ? await this.#documents.config(this.#ctx, document.config, descriptor)
+      : undefined;
+    return { manifest: descriptor, document, config, platform: platform ?? config?.platform };
+  }
+
+  async #explain(wanted: readonly Platform[] | 'all'): Promise<string> {
+    if (this.#candidates.length === 0) return 'it lists no image manifest';
+    const there = await Promise.all(
+      this.#candidates.slice(0, limits.listedPlatforms).map((c) => this.#name(c)),
+    );
+    const names = [...new Set(there)].filter((name) => name !== 'unknown/unknown');
+    const asked = wanted === 'all' ? 'any' : wanted.map(formatPlatform).join(', ');
+    return `wanted ${asked}, available: ${names.join(', ') || 'none'}`;
+  }
+
+  async #name(candidate: Candidate): Promise<string> {
+    const platform = candidate.platform ?? (await this.#image(candidate)).platform;
+    return platform === undefined ? 'not an image' : formatPlatform(platform);
+  }
+}
+
+function refuseRoot({ mediaType, digest }: Descriptor, parent: Descriptor | undefined): void {
+  if (parent === undefined && !isManifestType(mediaType))
+    throw invalidArgument(
+      `${digest}: media type ${JSON.stringify(mediaType)} is neither a manifest nor an index`,
+    );
+}
+
+function lowest<T>(items: readonly T[], rank: (item: T) => number | undefined): T | undefined {
+  const ranked = items.map((item) => ({ item, rank: rank(item) ?? Number.POSITIVE_INFINITY }));
+  const best = ranked.toSorted((a, b) => a.rank - b.rank)[0];
+  return best === undefined || best.rank === Number.POSITIVE_INFINITY ? undefined : best.item;
+}
+
+/** What says nothing about its architecture, or is no container image, is not refused for it. */
+function rankOfSilent(platform: Platform | undefined, matcher: PlatformMatcher): number | undefined {
+  if (platform === undefined || platform.architecture === '') return Number.MAX_SAFE_INTEGER;
+  return matcher.rank(platform);
+}
+
+/** An image config, or the `application/octet-stream` that old registries made of one (distribution#1622). */
+function isImage({ mediaType, config }: Manifest): boolean {
+  const legacy = mediaType === mediaTypes.dockerManifest && config.mediaType === 'application/octet-stream';
+  return isConfigType(config.mediaType) || legacy;
+}
+
+/** An image that can be unpacked: its config, and as many layers as the config has diff IDs. @throws invalid_argument, not_implemented */
+export function unpackable({ manifest, document, config }: PlannedImage): ImageConfig {
+  if (config === undefined)
+    throw invalidArgument(
+      `${manifest.digest}: not a container image but ${JSON.stringify(document.artifactType ?? document.config.mediaType)}`,
+    );
+  const odd = document.layers.find((layer) => !isLayerType(layer.mediaType));
+  if (odd !== undefined)
+    throw notImplemented(`layer ${odd.digest}: media type ${JSON.stringify(odd.mediaType)}`);
+  const [layers, diffIds] = [document.layers.length, config.diffIds.length];
+  if (layers === diffIds) return config;
+  throw invalidArgument(
+    `${manifest.digest}: number of layers and diffIDs don't match: ${layers} != ${diffIds}`,
+  );
+}
+
+/** The planned image that runs on `platform`. @throws not_found */
+export function imageFor(images: readonly PlannedImage[], platform: Platform, name: string): PlannedImage {
+  const matcher = platformMatcher(platform);
+  const found = lowest(images, (image) => rankOfSilent(image.platform, matcher));
+  if (found !== undefined) return found;
+  throw notFound(`${name}: no match for platform in manifest: wanted ${formatPlatform(platform)}`);
+}
