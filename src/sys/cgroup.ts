@@ -77,10 +77,16 @@ export function listCgroupPids(path: string): number[] {
 export async function killCgroup(path: string): Promise<void> {
   for (const directory of cgroupDirectories(path))
     await writeFile(join(directory, 'cgroup.kill'), '1', { flag: O_WRONLY }).catch(ignoreMissing);
-  for (const pid of listCgroupPids(path)) signalProcess(pid, SIGKILL);
+  // Again while any are left: one may have forked between the listing and its signal.
+  for (let round = 0, pids = listCgroupPids(path); pids.length > 0 && round < KILL_ROUNDS; round++) {
+    for (const pid of pids) signalProcess(pid, SIGKILL);
+    await sleep(2);
+    pids = listCgroupPids(path);
+  }
 }
 
 const SIGKILL = 9;
+const KILL_ROUNDS = 50;
 
 /**
  * Removes a cgroup and all below it in every hierarchy, waiting for the ends of its last processes. Idempotent.
