@@ -28,7 +28,8 @@ export class FilterScanner {
     if (rune === '') return { kind: 'end', at, text: '' };
     if (rune === '\0') throw this.fail(at, 'unexpected null');
     if (rune === '"' || rune === '/' || rune === '|') return this.#quoted(rune);
-    if (rune === ',' || (rune === '.' && !value)) return this.#token('separator', at, 1);
+    if (rune === ',' || rune === '.') return this.#token('separator', at, 1);
+    if (/[=!~]/.test(rune)) return this.#token('operator', at, this.#run(/[=!~]/));
     return value ? this.#token('value', at, this.#run(/[^,\s\0]/u)) : this.#bare(rune);
   }
 
@@ -41,8 +42,7 @@ export class FilterScanner {
   }
 
   #bare(rune: string): Token {
-    if (/[\p{L}\p{Nd}_]/u.test(rune)) return this.#token('field', this.#at, this.#run(/[\p{L}\p{Nd}_]/u));
-    if (/[=!~]/.test(rune)) return this.#token('operator', this.#at, this.#run(/[=!~]/));
+    if (/\w/.test(rune)) return this.#token('field', this.#at, this.#run(/\w/));
     return this.#token('illegal', this.#at, rune.length);
   }
 
@@ -69,6 +69,7 @@ export class FilterScanner {
     for (;;) {
       const rune = this.#rune(this.#at);
       if (rune === '' || rune === '\n') throw this.fail(at, 'quoted literal not terminated');
+      if (rune === '\0') throw this.fail(at, 'unexpected null');
       this.#at += rune.length;
       if (rune === quote) return { kind: 'quoted', at, text, quote };
       text += rune === '\\' ? this.#escape(at, quote) : rune;
@@ -77,7 +78,6 @@ export class FilterScanner {
 
   #escape(start: number, quote: string): string {
     const rune = this.#rune(this.#at);
-    if (rune === '') throw this.fail(start, 'quoted literal not terminated');
     if (rune === quote || Object.hasOwn(escapes, rune)) {
       this.#at++;
       return escapes[rune] ?? rune;
@@ -86,7 +86,7 @@ export class FilterScanner {
   }
 
   #numericEscape(start: number, rune: string): string {
-    const form = /[0-7]/.test(rune) ? /^()([0-7]{3})/ : numeric[rune];
+    const form = /^[0-7]$/.test(rune) ? /^()([0-7]{3})/ : numeric[rune];
     if (form === undefined) throw this.fail(start, 'illegal escape sequence');
     const match = form.exec(this.#input.slice(this.#at, this.#at + 9));
     const code = Number.parseInt(match?.[2] ?? '', match?.[1] === '' ? 8 : 16);

@@ -77,6 +77,13 @@ describe('filters', () => {
     ['a==1,type=b', '[a==1,type >|=|< b]: unsupported operator "="'],
     ['labels."\\g"', '[labels. >|"|< \\g"]: illegal escape sequence'],
     ['labels."\\xaz"', '[labels. >|"|< \\xaz"]: illegal numeric escape sequence'],
+    ['labels."\\', '[labels. >|"|< \\]: illegal escape sequence'],
+    ['labels."\0"', '[labels. >|"|< \0"]: unexpected null'],
+    [' ', '[ ]: expected field or quoted'],
+    ['name==.a', '[name== >|.|< a]: expected value or quoted'],
+    ['名==a', '[ >|名|< ==a]: expected field or quoted'],
+    ['name==a b', '[name==a  >|b|< ]: unexpected input: b'],
+    ['name b', '[name  >|b|< ]: expected an operator ("=="|"!="|"~=")'],
     ['foo\0bar', '[foo >|\0|< bar]: unexpected null'],
   ];
   for (const [filter, message] of refused)

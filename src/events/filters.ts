@@ -13,7 +13,8 @@ const maxLength = 64 * 1024;
  * Compiles filters in containerd's grammar: `fieldpath[operator value]`, operators `==` `!=` `~=` (RE2 regular expression),
  * no operator = is present, parts of the path may be quoted (`labels."a.b"`), values may stand in `"…"`, `/…/` or `|…|`,
  * a comma means "and", several filters mean "or". None at all, and an empty one, match everything.
- * @throws invalid_argument in containerd's words
+ * @throws invalid_argument in containerd's words; also for a regular expression that does not compile, where containerd logs
+ *   that and matches nothing
  */
 export function compileFilters(filters: readonly string[]): Filter {
   if (filters.length > maxFilters) throw invalidArgument(`more than ${maxFilters} filters`);
@@ -24,6 +25,7 @@ export function compileFilters(filters: readonly string[]): Filter {
 
 function compileFilter(text: string): Filter {
   if (text.length > maxLength) throw invalidArgument(`filter is longer than ${maxLength} characters`);
+  if (text === '') return () => true;
   const parser = new FilterParser(text);
   const all = parser.selectors();
   return (adapt) => all.every((selector) => selector(adapt));
@@ -39,10 +41,9 @@ class FilterParser {
   }
 
   selectors(): Filter[] {
-    if (this.#is('end')) return [];
     const found = [this.#selector()];
     while (!this.#is('end')) {
-      if (!this.#is('separator', ',')) throw this.#fail('expected a separator');
+      if (!this.#is('separator', ',')) throw this.#fail(`unexpected input: ${this.#token.text}`);
       this.#advance();
       found.push(this.#selector());
     }
@@ -56,6 +57,8 @@ class FilterParser {
       path.push(this.#pathPart());
     }
     if (this.#is('operator')) return this.#comparison(path);
+    if (!this.#is('end') && !this.#is('separator', ','))
+      throw this.#fail('expected an operator ("=="|"!="|"~=")');
     return (adapt) => adapt(path) !== undefined;
   }
 

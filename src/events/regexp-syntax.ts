@@ -147,8 +147,17 @@ class Parser {
     const control = controls[rune];
     if (control !== undefined) return one(control);
     if (rune === 'x') return one(this.#hex());
+    if (/[0-7]/.test(rune)) return one(this.#octal(rune));
     if (/[A-Za-z0-9]/.test(rune)) throw bad(`invalid escape sequence: \\${rune}`);
     return one(codeOf(rune));
+  }
+
+  /** `\0`, and `\1` to `\7` only with more digits: alone they are back references, which RE2 has not. */
+  #octal(first: string): number {
+    const more = /^[0-7]{0,2}/.exec(this.#runes.slice(this.#at, this.#at + 2).join(''))?.[0] ?? '';
+    if (first !== '0' && more === '') throw bad(`invalid escape sequence: \\${first}`);
+    this.#at += more.length;
+    return Number.parseInt(first + more, 8);
   }
 
   #hex(): number {
