@@ -1,0 +1,46 @@
+import type { Log } from '../async/context.ts';
+import type { Blobs } from '../content/blobs.ts';
+import type { Digest } from '../oci/digest.ts';
+import { isHeld } from './content-rows.ts';
+import type { Db } from './db.ts';
+import { KeyedLock } from './keyed-lock.ts';
+
+/**
+ * Keeps bytes and records together: whoever makes a blob's record out of bytes, and whoever removes bytes that no
+ * record holds, do it under the digest's lock. So bytes never go while a record for them is being written.
+ */
+export class BlobKeeper {
+  readonly blobs: Blobs;
+  readonly #db: Db;
+  readonly #log: Log;
+  readonly #locks = new KeyedLock();
+  readonly #releasing = new Set<Promise<void>>();
+
+  constructor(blobs: Blobs, db: Db, log: Log) {
+    this.blobs = blobs;
+    this.#db = db;
+    this.#log = log;
+  }
+
+  lock(digest: Digest): Promise<Disposable> {
+    return this.#locks.acquire(digest);
+  }
+
+  /** Removes the bytes unless a record needs them. */
+  async release(digest: Digest): Promise<void> {
+    using _lock = await this.lock(digest);
+    if (!isHeld(this.#db, digest)) await this.blobs.delete(digest);
+  }
+
+  /** The same without waiting; {@link settled} waits. What fails is removed at the next start. */
+  releaseLater(digest: Digest): void {
+    const releasing = this.release(digest)
+      .catch((error) => this.#log.warn({ error, digest }, 'bytes of deleted content could not be removed'))
+      .finally(() => this.#releasing.delete(releasing));
+    this.#releasing.add(releasing);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#releasing);
+  }
+}

@@ -1,0 +1,94 @@
+import type { Log } from '../async/context.ts';
+import type { Blobs } from '../content/blobs.ts';
+import type { ContentStore } from '../content/store.ts';
+import type { Events } from '../events/events.ts';
+import type { SnapshotDriver } from '../snapshots/driver.ts';
+import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import { BlobKeeper } from './blob-keeper.ts';
+import { Changes } from './changes.ts';
+import type { ContainerStore } from './container-store.ts';
+import { ContainerRecords } from './containers.ts';
+import { ContentRecords, type SharingPolicy } from './content.ts';
+import { type Db, openDb } from './db.ts';
+import { DirectoryKeeper } from './directory-keeper.ts';
+import { collect } from './gc.ts';
+import { type GcConfig, GcScheduler } from './gc-scheduler.ts';
+import type { ImageStore } from './image-store.ts';
+import { ImageRecords } from './images.ts';
+import type { LeaseStore } from './lease-store.ts';
+import { LeaseRecords } from './leases.ts';
+import type { NamespaceStore } from './namespace-store.ts';
+import { NamespaceRecords } from './namespaces.ts';
+import { type Reconciled, reconcile } from './reconcile.ts';
+import { SnapshotRecords } from './snapshots.ts';
+
+export interface MetadataOptions {
+  /** The database file, e.g. `/var/lib/berth/metadata.db`. */
+  readonly path: string;
+  readonly blobs: Blobs;
+  readonly drivers: readonly SnapshotDriver[];
+  readonly events: Events;
+  readonly log: Log;
+  /** Default `shared`. */
+  readonly sharing?: SharingPolicy;
+  readonly gc?: GcConfig;
+}
+
+/** Every record store on one database, its collector, and what the start found. Disposing finishes all writes. */
+export interface Metadata extends AsyncDisposable {
+  readonly db: Db;
+  readonly images: ImageStore;
+  readonly containers: ContainerStore;
+  readonly leases: LeaseStore;
+  readonly namespaces: NamespaceStore;
+  readonly content: ContentStore;
+  /** By the name clients use. */
+  readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  /** Call `start()` when the daemon serves; `collectNow()` waits for a whole collection. */
+  readonly gc: GcScheduler;
+  readonly reconciled: Reconciled;
+}
+
+/**
+ * Opens the database, reconciles it with the disk, and builds the stores on it.
+ * @throws failed_precondition (database of a newer Berth), data_loss (damaged database)
+ */
+export async function openMetadata(options: MetadataOptions): Promise<Metadata> {
+  const { path, blobs, drivers, events, log } = options;
+  await using undo = new AsyncDisposableStack();
+  const db = undo.use(openDb(path));
+  const records = { db, events, changes: new Changes() };
+  const keeper = new BlobKeeper(blobs, db, log);
+  const directories = new Map(drivers.map((driver) => [driver.name, new DirectoryKeeper(driver, db, log)]));
+  undo.defer(async () => {
+    await keeper.settled();
+    for (const directory of directories.values()) await directory.settled();
+  });
+  const reconciled = await reconcile(db, blobs, directories.values(), log);
+  const gc = undo.use(
+    new GcScheduler(
+      db,
+      records.changes,
+      () => collect({ records, keeper, directories, log }),
+      log,
+      options.gc,
+    ),
+  );
+  const collected = async () => void (await gc.collectNow());
+  const snapshotters = [...directories.values()].map(
+    (keeper) => new SnapshotRecords(records, keeper.driver, keeper),
+  );
+  const owned = undo.move();
+  return {
+    db,
+    images: new ImageRecords(records, collected),
+    containers: new ContainerRecords(records),
+    leases: new LeaseRecords(records, collected),
+    namespaces: new NamespaceRecords(records),
+    content: new ContentRecords(records, keeper, options.sharing),
+    snapshotters: new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter])),
+    gc,
+    reconciled,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

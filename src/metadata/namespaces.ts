@@ -1,0 +1,95 @@
+import type { Context } from '../async/context.ts';
+import { alreadyExists, failedPrecondition, notFound } from '../errors/error.ts';
+import { makeEvent } from '../events/topics.ts';
+import type { Reader } from './db.ts';
+import { validateIdentifier } from './identifiers.ts';
+import { applyLabelPaths, type Labels, labelsFromJson, labelsToJson, validateLabels } from './labels.ts';
+import type { Namespace, NamespaceStore } from './namespace-store.ts';
+import { publishAfter, type Records } from './records.ts';
+
+interface Row {
+  name: string;
+  labels: string;
+}
+
+/** Namespaces in the database; they also come to be by use. */
+export class NamespaceRecords implements NamespaceStore {
+  readonly #records: Records;
+
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  async labels(_ctx: Context, name: string): Promise<Labels> {
+    return find(this.#records.db, name)?.labels ?? {};
+  }
+
+  async list(_ctx: Context): Promise<Namespace[]> {
+    return this.#records.db.all<Row>('SELECT * FROM namespaces ORDER BY name').map(fromRow);
+  }
+
+  async create(ctx: Context, { name, labels }: Namespace): Promise<Namespace> {
+    validateIdentifier(name);
+    validateLabels(labels, 'namespace.Labels');
+    const created = { name, labels: labelsFromJson(labelsToJson(labels)) };
+    await this.#records.db.write((tx) => {
+      if (find(tx, name)) throw alreadyExists(`namespace ${JSON.stringify(name)}: already exists`);
+      tx.run('INSERT INTO namespaces VALUES (?, ?)', name, labelsToJson(labels));
+      publishAfter(this.#records, tx, ctx, makeEvent('namespaceCreate', created), name);
+    });
+    return created;
+  }
+
+  async update(
+    ctx: Context,
+    { name, labels }: Namespace,
+    fieldPaths?: readonly string[],
+  ): Promise<Namespace> {
+    return this.#records.db.write((tx) => {
+      const current = find(tx, name);
+      if (!current) throw notFound(`namespace ${JSON.stringify(name)}: not found`);
+      const wanted = applyLabelPaths(current.labels, labels, fieldPaths, `namespace ${JSON.stringify(name)}`);
+      validateLabels(wanted, 'namespace.Labels');
+      tx.run('UPDATE namespaces SET labels = ? WHERE name = ?', labelsToJson(wanted), name);
+      const updated = { name, labels: labelsFromJson(labelsToJson(wanted)) };
+      publishAfter(this.#records, tx, ctx, makeEvent('namespaceUpdate', updated), name);
+      return updated;
+    });
+  }
+
+  async delete(ctx: Context, name: string): Promise<void> {
+    await this.#records.db.write((tx) => {
+      if (!find(tx, name)) throw notFound(`namespace ${JSON.stringify(name)}: not found`);
+      const left = contentsOf(tx, name);
+      if (left.length > 0) {
+        throw failedPrecondition(
+          `namespace ${JSON.stringify(name)} must be empty, but it still has ${left.join(', ')}: failed precondition`,
+        );
+      }
+      tx.run('DELETE FROM leases WHERE namespace = ?', name);
+      tx.run('DELETE FROM ingests WHERE namespace = ?', name);
+      tx.run('DELETE FROM namespaces WHERE name = ?', name);
+      this.#records.changes.deleted();
+      publishAfter(this.#records, tx, ctx, makeEvent('namespaceDelete', { name }), name);
+    });
+  }
+}
+
+/** What keeps a namespace from being deleted, in containerd's words. */
+function contentsOf(db: Reader, name: string): string[] {
+  const left = (['images', 'blobs', 'containers'] as const).filter((table) =>
+    db.get(`SELECT 1 FROM ${table} WHERE namespace = ? LIMIT 1`, name),
+  );
+  const snapshotters = db.all<{ snapshotter: string }>(
+    'SELECT DISTINCT snapshotter FROM snapshots WHERE namespace = ? ORDER BY snapshotter',
+    name,
+  );
+  return [...left, ...snapshotters.map(({ snapshotter }) => `snapshots on "${snapshotter}" snapshotter`)];
+}
+
+function find(db: Reader, name: string): Namespace | undefined {
+  const row = db.get<Row>('SELECT * FROM namespaces WHERE name = ?', name);
+  return row && fromRow(row);
+}
+
+const fromRow = ({ name, labels }: Row): Namespace => ({ name, labels: labelsFromJson(labels) });
