@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs';
+import type { Context } from '../async/context.ts';
+import { invalidArgument } from '../errors/error.ts';
+import type { NewContainer } from '../metadata/container-store.ts';
+import type { Image } from '../metadata/image-store.ts';
+import type { ImageProcess } from '../oci/image-config.ts';
+import { hostPlatform, platformMatcher } from '../oci/platform.ts';
+import { buildSpec, type SpecOptions } from '../oci/spec/build.ts';
+import { inheritedLabels } from '../oci/spec/image-labels.ts';
+import { type RuntimeSpec, type SpecMount, specTypeUrl } from '../oci/spec/runtime-spec.ts';
+import { resolveUser } from '../oci/spec/user.ts';
+import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
+import { withTempMount } from '../sys/temp-mount.ts';
+import { containerLabels, type NewContainerOfImage } from './containers.ts';
+import { toAny } from './exec-spec.ts';
+import { readHostFacts } from './host-facts.ts';
+import { readImageConfig } from './image-reader.ts';
+import type { ContainerParts } from './parts.ts';
+import { undoQuietly } from './quiet-undo.ts';
+import { makeWorkingDir, openRootfs, readAccountFiles, refuseOddMountpoints } from './rootfs.ts';
+import { checkedSignal } from './stop-signal.ts';
+
+/** A container to be made: everything is decided but what lies in the image. */
+export interface Plan {
+  readonly namespace: string;
+  readonly id: string;
+  readonly name: string;
+  readonly image: Image;
+  readonly snapshotter: Snapshotter;
+  readonly wanted: NewContainerOfImage;
+}
+
+/**
+ * Makes snapshot and record of a planned container; each step's undoing is pushed on `undo` before the next begins.
+ * @throws see Containers.create
+ */
+export async function makeContainer(
+  ctx: Context,
+  parts: ContainerParts,
+  plan: Plan,
+  undo: AsyncDisposableStack,
+): Promise<void> {
+  const { id, image, snapshotter, wanted } = plan;
+  const config = await readImageConfig(ctx, parts.content, image.target, platformMatcher(hostPlatform()));
+  checkBeforehand(wanted);
+  const parent = await parts.unpacker.ensureUnpacked(ctx, image, snapshotter.name);
+  const mounts = await snapshotter.prepare(ctx, id, parent);
+  undo.defer(() => undoQuietly(ctx, `snapshot ${id}`, (late) => snapshotter.remove(late, id)));
+  const spec = await specFor(mounts, config.process, plan);
+  await parts.containers.create(ctx, recordOf(ctx, plan, config.process, spec));
+}
+
+/** With the snapshot mounted: finds the user, refuses what runtimes could be led astray by, makes the working directory. */
+function specFor(mounts: readonly Mount[], image: ImageProcess, plan: Plan): Promise<RuntimeSpec> {
+  return withTempMount(mounts, async (path) => {
+    using root = openRootfs(path);
+    refuseOddMountpoints(root);
+    const user = resolveUser(plan.wanted.user || image.user, readAccountFiles(root));
+    const spec = buildSpec(image, { ...optionsOf(plan), user });
+    makeWorkingDir(root, spec.process.cwd);
+    return spec;
+  });
+}
+
+function optionsOf({ id, namespace, wanted }: Plan): Omit<SpecOptions, 'user'> {
+  const { network, seccomp, mounts = [], user: _, ...rest } = wanted;
+  const isHost = network === 'host';
+  return {
+    ...rest,
+    id,
+    namespace,
+    network: isHost ? 'host' : 'none',
+    seccomp: seccomp === 'unconfined' ? 'unconfined' : 'default',
+    mounts: isHost ? [...hostFiles(mounts), ...mounts] : mounts,
+    host: readHostFacts(wanted.privileged === true),
+  };
+}
+
+/** On the host's network a container needs the host's names. */
+const hostFiles = (mounts: readonly SpecMount[]): SpecMount[] =>
+  ['/etc/hosts', '/etc/resolv.conf']
+    .filter((path) => existsSync(path) && !mounts.some((m) => m.destination === path))
+    .map((path) => ({ type: 'bind', source: path, destination: path, options: ['rbind', 'ro'] }));
+
+function checkBeforehand({ network = '', seccomp = '', mounts = [] }: NewContainerOfImage): void {
+  if (!['', 'host', 'none'].includes(network))
+    throw invalidArgument(`network ${JSON.stringify(network)}: want host or none`);
+  if (!['', 'unconfined'].includes(seccomp))
+    throw invalidArgument(`seccomp ${JSON.stringify(seccomp)}: want unconfined or nothing`);
+  const missing = mounts.find((m) => m.type === 'bind' && !existsSync(m.source));
+  if (missing !== undefined)
+    throw invalidArgument(`mount ${missing.destination}: source ${missing.source} does not exist`);
+}
+
+function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: RuntimeSpec): NewContainer {
+  const { id, snapshotter, wanted } = plan;
+  return {
+    id,
+    labels: labelsOf(ctx, plan, image),
+    image: plan.image.name,
+    runtime: { name: wanted.runtime || 'io.containerd.runc.v2', options: wanted.runtimeOptions },
+    spec: toAny(specTypeUrl, spec),
+    snapshotter: snapshotter.name,
+    snapshotKey: id,
+    extensions: {},
+    sandboxId: '',
+  };
+}
+
+function labelsOf(ctx: Context, { id, name, wanted }: Plan, image: ImageProcess): Record<string, string> {
+  const { kept, dropped } = inheritedLabels(image.labels);
+  if (dropped.length > 0)
+    ctx.log.warn({ id, labels: dropped.slice(0, 20) }, 'labels of the image were not taken over');
+  return {
+    ...kept,
+    [containerLabels.stopSignal]: checkedSignal(wanted.stopSignal || image.stopSignal || 'SIGTERM'),
+    ...wanted.labels,
+    [containerLabels.name]: name,
+    ...(wanted.logs ? { [containerLabels.logs]: 'cri' } : {}),
+    ...(wanted.autoRemove ? { [containerLabels.autoRemove]: 'true' } : {}),
+  };
+}

@@ -1,0 +1,143 @@
+import type { Context } from '../async/context.ts';
+import { alreadyExists, failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
+import type { Container } from '../metadata/container-store.ts';
+import { validateIdentifier, validNamespace } from '../metadata/identifiers.ts';
+import { KeyedLock } from '../metadata/keyed-lock.ts';
+import type { Any } from '../oci/any.ts';
+import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import { checkedContainerName, makeContainerId, makeContainerName } from './container-names.ts';
+import {
+  type Containers,
+  type CreatedContainer,
+  containerLabels,
+  type LogEntry,
+  type NewContainerOfImage,
+  type StdioPaths,
+  type WantedLogs,
+  type WantedProcess,
+  type WantedStdio,
+} from './containers.ts';
+import { makeContainer, type Plan } from './create-container.ts';
+import { buildExecSpec } from './exec-spec.ts';
+import { findImage } from './find-image.ts';
+import { readLog } from './log-follow.ts';
+import { LogPaths } from './log-paths.ts';
+import type { ContainerParts } from './parts.ts';
+import { undoQuietly } from './quiet-undo.ts';
+import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
+import { StdioDirs } from './stdio-dirs.ts';
+
+/** The verbs over this daemon's stores. Make one a daemon: it serialises names and owns the FIFO directory. */
+export class LocalContainers implements Containers {
+  readonly #parts: ContainerParts;
+  readonly #names = new KeyedLock();
+  readonly #logs: LogPaths;
+  /** For the housekeeping that follows events, see housekeeping.ts. */
+  readonly stdio: StdioDirs;
+
+  constructor(parts: ContainerParts) {
+    this.#parts = parts;
+    this.#logs = new LogPaths(parts.logRoot);
+    this.stdio = new StdioDirs(parts.fifoRoot);
+  }
+
+  async create(ctx: Context, wanted: NewContainerOfImage): Promise<CreatedContainer> {
+    const namespace = validNamespace(ctx);
+    const id = wanted.id || makeContainerId();
+    validateIdentifier(id);
+    const name = checkedContainerName(wanted.name || makeContainerName());
+    using _ = await this.#names.acquire(`${namespace}/${name}`);
+    await this.#refuseTakenName(ctx, name);
+    await using always = new AsyncDisposableStack();
+    const leased = await this.#withLease(ctx, always);
+    await using made = new AsyncDisposableStack();
+    const image = await findImage(leased, this.#parts.images, wanted.image);
+    const plan: Plan = {
+      namespace,
+      id,
+      name,
+      image,
+      snapshotter: this.#snapshotter(wanted.snapshotter),
+      wanted,
+    };
+    const logUri = wanted.logs ? await this.#prepareLogs(ctx, namespace, id, made) : '';
+    await makeContainer(leased, this.#parts, plan, made);
+    made.move();
+    return { id, name, logUri };
+  }
+
+  async remove(ctx: Context, id: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    const namespace = validNamespace(ctx);
+    validateIdentifier(id);
+    const container = await this.#parts.containers.get(ctx, id);
+    try {
+      await removeTask(ctx, this.#parts, id, options.force ?? false);
+      await this.stdio.removeWhere((owner) => owner.namespace === namespace && owner.containerId === id);
+      await this.#logs.remove(namespace, id);
+      await removeSnapshot(ctx, this.#parts, container);
+      await ignoreMissing(this.#parts.containers.delete(ctx, id));
+    } catch (error) {
+      throw wrap(error, `remove container ${id}`);
+    }
+  }
+
+  async makeStdio(ctx: Context, wanted: WantedStdio): Promise<StdioPaths> {
+    const namespace = validNamespace(ctx);
+    validateIdentifier(wanted.containerId);
+    if (wanted.execId !== '') validateIdentifier(wanted.execId);
+    await this.#parts.containers.get(ctx, wanted.containerId);
+    return this.stdio.make(namespace, wanted, ctx.caller.uid);
+  }
+
+  async processSpec(ctx: Context, wanted: WantedProcess): Promise<Any> {
+    const container = await this.#parts.containers.get(ctx, wanted.containerId);
+    const task = await this.#parts.tasks.find(ctx, container.id);
+    return buildExecSpec(ctx, container, wanted, {
+      snapshotter: this.#parts.snapshotters.get(container.snapshotter),
+      task,
+    });
+  }
+
+  async *logs(ctx: Context, wanted: WantedLogs): AsyncGenerator<LogEntry> {
+    const namespace = validNamespace(ctx);
+    const { id, labels }: Container = await this.#parts.containers.get(ctx, wanted.containerId);
+    if (labels[containerLabels.logs] === undefined) throw failedPrecondition(`container ${id} keeps no logs`);
+    const isAlive = async () => (await this.#parts.tasks.find(ctx, id))?.alive === true;
+    yield* readLog({ path: this.#logs.path(namespace, id), isAlive, signal: ctx.signal }, wanted);
+  }
+
+  async #refuseTakenName(ctx: Context, name: string): Promise<void> {
+    const taken = await this.#parts.containers.list(ctx, [`labels."${containerLabels.name}"=="${name}"`]);
+    if (taken[0] !== undefined)
+      throw alreadyExists(`container name ${name} is in use by ${taken[0].id}: already exists`);
+  }
+
+  /** Keeps the snapshot from garbage collection until the record names it. */
+  async #withLease(ctx: Context, undo: AsyncDisposableStack): Promise<Context> {
+    if (ctx.lease !== undefined) return ctx;
+    const labels = { 'containerd.io/gc.expire': new Date(Date.now() + 3_600_000).toISOString() };
+    const lease = await this.#parts.leases.create(ctx, { labels });
+    undo.defer(() =>
+      undoQuietly(ctx, `lease ${lease.id}`, (late) => this.#parts.leases.delete(late, lease.id)),
+    );
+    return { ...ctx, lease: lease.id };
+  }
+
+  async #prepareLogs(
+    ctx: Context,
+    namespace: string,
+    id: string,
+    undo: AsyncDisposableStack,
+  ): Promise<string> {
+    undo.defer(() => undoQuietly(ctx, `logs of ${id}`, () => this.#logs.remove(namespace, id)));
+    return this.#logs.prepare(namespace, id);
+  }
+
+  #snapshotter(name = ''): Snapshotter {
+    const all = this.#parts.snapshotters;
+    const found = name === '' ? all.values().next().value : all.get(name);
+    if (found === undefined)
+      throw invalidArgument(`unknown snapshotter ${JSON.stringify(name.slice(0, 100))}`);
+    return found;
+  }
+}
