@@ -168,7 +168,7 @@ test('CVE-2025-47290: a directory and a symlink swapped in a race never lead out
   using p = playground();
   mkdirSync(join(p.path, 'swap/sub'), { recursive: true });
   p.link('../host', 'other');
-  const racer = new Worker(new URL('./swap-racer-worker.ts', import.meta.url), {
+  const racer = new Worker(new URL('../../test/sys/swap-racer-worker.ts', import.meta.url), {
     workerData: { dir: p.path, a: 'swap', b: 'other' },
   });
   await new Promise((resolve) => racer.once('message', resolve));
@@ -195,7 +195,7 @@ test('CVE-2025-47290: a directory and a symlink swapped in a race never lead out
 
 test('GHSA-4v98-7qmw-rqr8: removing a tree while a racer swaps in a symlink leaves the host alone', async () => {
   using p = playground();
-  const racer = new Worker(new URL('./swap-racer-worker.ts', import.meta.url), {
+  const racer = new Worker(new URL('../../test/sys/swap-racer-worker.ts', import.meta.url), {
     workerData: { dir: p.path, a: 'tree/swap', b: 'tree/other' },
   });
   await new Promise((resolve) => racer.once('message', resolve));

@@ -37,7 +37,10 @@ let library: ReturnType<Koffi['load']> | undefined;
 
 // Loaded on first use: it costs 10 ms and 6 MB, which programs that make no system call must not pay.
 function load(): Koffi {
-  koffi ??= createRequire(import.meta.url)('koffi') as Koffi;
+  if (koffi) return koffi;
+  koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  // More waiting calls than koffi's default of 256, and less memory kept for them when they are over.
+  koffi.config({ max_async_calls: 4096, resident_async_pools: 2 });
   return koffi;
 }
 

@@ -43,7 +43,7 @@ export function mkdirAt(dir: FdLike, name: Path, mode: number): void {
   check('mkdirat', calls.mkdirat(fdNumber(dir), cPath(name), mode), name);
 }
 
-/** `mode` holds the type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFREG, S_IFSOCK) and permissions; the umask applies. */
+/** `mode` holds the type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFREG) and permissions; the umask applies. */
 export function mknodAt(dir: FdLike, name: Path, mode: number, major = 0, minor = 0): void {
   check('mknodat', calls.mknodat(fdNumber(dir), cPath(name), mode, deviceNumber(major, minor)), name);
 }
@@ -78,7 +78,6 @@ export function rmdirAt(dir: FdLike, name: Path): void {
   check('unlinkat', calls.unlinkat(fdNumber(dir), cPath(name), AT_REMOVEDIR), name);
 }
 
-export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 /** renameat2(2); `flags` 0 replaces what is there. */
 export function renameAt(fromDir: FdLike, from: Path, dir: FdLike, name: Path, flags = 0): void {

@@ -20,7 +20,7 @@ import {
   parseMountOptions,
 } from './mount-options.ts';
 import { listMounts } from './mountinfo.ts';
-import { mountLongOverlay } from './overlay-mount.ts';
+import { MAX_DATA_BYTES, mountLongOverlay } from './overlay-mount.ts';
 
 /** What mount(2) takes, in the words of containerd.types.Mount; see `Mount` of snapshots/snapshotter.ts. */
 export interface Mount {
@@ -42,8 +42,6 @@ const umountCall = libcCall('umount2', ['const char *', 'int']);
 const statfsCall = libcCall('fstatfs', ['int', 'void *']);
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
-/** mount(2) takes one page of data, its closing NUL included. */
-const MAX_DATA_BYTES = 4095;
 
 /**
  * Mounts a list in order on `target`, an existing directory or file. All or nothing: what was mounted is unmounted

@@ -18,6 +18,8 @@ const fsopenCall = kernelCall(430, ['const char *', 'uint32']);
 const fsconfigCall = kernelCall(431, ['int', 'uint32', 'const char *', 'const char *', 'int']);
 const fsmountCall = kernelCall(432, ['int', 'uint32', 'uint32']);
 const moveMountCall = kernelCall(429, ['int', 'const char *', 'int', 'const char *', 'uint32']);
+/** mount(2) takes one page of data, its closing NUL included. */
+export const MAX_DATA_BYTES = 4095;
 const SET_FLAG = 0;
 const SET_STRING = 1;
 const CMD_CREATE = 6;
@@ -47,8 +49,9 @@ export async function mountLongOverlay(
   using opened = new DisposableStack();
   try {
     return mountByLayer(words, options.flags, source, place, opened);
-  } catch {
+  } catch (error) {
     const data = words.map(([key, value]) => shortWord(key, value, opened)).join(',');
+    if (Buffer.byteLength(data) > MAX_DATA_BYTES) throw error;
     await mount(source, place, 'overlay', options.flags, data);
   }
 }

@@ -37,14 +37,12 @@ export function getXattr(file: XattrTarget, name: Path): Buffer | undefined {
 
 const ENODATA = 61;
 
-export const XATTR_CREATE = 1;
-export const XATTR_REPLACE = 2;
-/** @throws SysError */
-export function setXattr(file: XattrTarget, name: Path, value: Uint8Array, flags = 0): void {
+/** Sets or replaces. @throws SysError */
+export function setXattr(file: XattrTarget, name: Path, value: Uint8Array): void {
   const key = cPath(name);
   const result = isPath(file)
-    ? calls.lset(cPath(file), key, value, value.length, flags)
-    : calls.fset(fdNumber(file), key, value, value.length, flags);
+    ? calls.lset(cPath(file), key, value, value.length, 0)
+    : calls.fset(fdNumber(file), key, value, value.length, 0);
   check('setxattr', result, textOf(file));
 }
 
