@@ -23,13 +23,13 @@ import { snapshotterOf, unpackImage } from './unpack.ts';
 export interface PullRequest {
   /** `host/path[:tag][@digest]`, host included. */
   readonly reference: string;
-  /** Name of the image record. Default: the reference. */
+  /** Name of the image record, `{digest}` standing for the digest. Default: the reference. */
   readonly name?: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** More records of the same image; `{digest}` in a name becomes the digest. They go when the first record goes. */
+  /** More records of the same image, which go when the first record goes. */
   readonly extraNames?: readonly string[];
   /** Default: the daemon's own platform. */
-  readonly platforms?: readonly Platform[] | 'all';
+  readonly platforms?: readonly Platform[] | 'all' | undefined;
   /** Snapshotters to unpack into ('' = default), each for one platform. Default: none. */
   readonly unpack?: readonly { readonly snapshotter: string; readonly platform: Platform }[];
   readonly allMetadata?: boolean;
@@ -200,12 +200,13 @@ async function record(
   target: Descriptor,
   report: Report,
 ): Promise<Image> {
-  const image = await recordImage(parts.images, ctx, { name, labels, target });
-  report({ phase: 'saved', name, descriptor: target, offset: 0, total: 0 });
+  const withDigest = (text: string) => text.replaceAll('{digest}', target.digest);
+  const image = await recordImage(parts.images, ctx, { name: withDigest(name), labels, target });
+  report({ phase: 'saved', name: image.name, descriptor: target, offset: 0, total: 0 });
   const expire = new Date().toISOString();
   for (const extra of extraNames) {
-    const more = { ...labels, [labelNames.imageBackReference]: name, [labelNames.expire]: expire };
-    const extraName = extra.replaceAll('{digest}', target.digest);
+    const more = { ...labels, [labelNames.imageBackReference]: image.name, [labelNames.expire]: expire };
+    const extraName = withDigest(extra);
     await recordImage(parts.images, ctx, { name: extraName, labels: more, target });
     report({ phase: 'saved', name: extraName, descriptor: target, offset: 0, total: 0 });
   }

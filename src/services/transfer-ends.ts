@@ -1,0 +1,91 @@
+import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
+import { invalidArgument, messageOf } from '../errors/error.ts';
+import {
+  type ImageStore,
+  ImageStoreSchema,
+  type OCIRegistry,
+  OCIRegistrySchema,
+} from '../gen/containerd/types/transfer/transfer_pb.ts';
+import type { Platform as WirePlatform } from '../gen/containerd/types/types_pb.ts';
+import type { Any } from '../oci/any.ts';
+import { normalizePlatform, type Platform } from '../oci/platform.ts';
+
+export interface RegistryEnd {
+  readonly kind: 'registry';
+  readonly message: OCIRegistry;
+  readonly label: string;
+}
+
+export interface ImageStoreEnd {
+  readonly kind: 'image store';
+  readonly message: ImageStore;
+  readonly label: string;
+}
+
+/** What a Transfer goes from or to. `label` is how containerd calls it in messages. */
+export type TransferEnd = RegistryEnd | ImageStoreEnd | { readonly kind: 'other'; readonly label: string };
+
+/** Message name of a type URL, with or without a host in front. */
+export const typeNameOf = (typeUrl: string): string => typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
+
+/** @throws invalid_argument when it is absent or cannot be decoded */
+export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): TransferEnd {
+  if (any === undefined) throw invalidArgument(`transfer has no ${role}`);
+  switch (typeNameOf(any.typeUrl)) {
+    case OCIRegistrySchema.typeName: {
+      const message = decode(OCIRegistrySchema, any, role);
+      return { kind: 'registry', message, label: `OCI Registry (${message.reference})` };
+    }
+    case ImageStoreSchema.typeName: {
+      const message = decode(ImageStoreSchema, any, role);
+      return { kind: 'image store', message, label: `Local Image Store (${message.name})` };
+    }
+    default:
+      return { kind: 'other', label: any.typeUrl };
+  }
+}
+
+function decode<D extends DescMessage>(schema: D, { value }: Any, role: string): MessageShape<D> {
+  try {
+    return fromBinary(schema, value);
+  } catch (error) {
+    throw invalidArgument(`transfer ${role}: ${messageOf(error)}`, error);
+  }
+}
+
+/** Names to record an image under; `{digest}` stands for its digest. A prefix alone names nothing. */
+export function namesOf({ name, extraReferences }: ImageStore): string[] {
+  const extra = extraReferences
+    .filter(({ isPrefix, addDigest }) => !isPrefix || addDigest)
+    .map((reference) => (reference.addDigest ? `${reference.name}@{digest}` : reference.name));
+  return name === '' ? extra : [name, ...extra];
+}
+
+/**
+ * Platforms to fetch. None means all, as in containerd, unless an unpack is asked for without a platform: that is a
+ * client which leaves the choice to the daemon.
+ */
+export function platformsOf({ platforms, unpacks }: ImageStore): Platform[] | 'all' | undefined {
+  if (platforms.length > 0) return platforms.map(fromWirePlatform);
+  return unpacks.some(({ platform }) => platform === undefined) ? undefined : 'all';
+}
+
+export function unpacksOf(
+  { unpacks }: ImageStore,
+  own: Platform,
+): { snapshotter: string; platform: Platform }[] {
+  return unpacks.map(({ snapshotter, platform }) => ({
+    snapshotter,
+    platform: platform === undefined ? own : fromWirePlatform(platform),
+  }));
+}
+
+function fromWirePlatform({ os, architecture, variant, osVersion, osFeatures }: WirePlatform): Platform {
+  return normalizePlatform({
+    os,
+    architecture,
+    ...(variant !== '' && { variant }),
+    ...(osVersion !== '' && { osVersion }),
+    ...(osFeatures.length > 0 && { osFeatures }),
+  });
+}

@@ -1,0 +1,43 @@
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { ProgressUpdate } from '../rpc/stream-progress.ts';
+import { refKey } from '../transfer/labels.ts';
+import type { TransferPhase, TransferProgress } from '../transfer/progress.ts';
+
+/** containerd's words for what one object is doing; ctr draws a bar or a word by them. */
+const words: Readonly<Partial<Record<TransferPhase, string>>> = {
+  waiting: 'waiting',
+  exists: 'already exists',
+  downloading: 'downloading',
+  complete: 'complete',
+  extracting: 'extracting',
+  extracted: 'extracted',
+};
+
+/** Progress as clients of containerd know it. `root` is the name that objects without a parent hang under. */
+export function toWireProgress(step: TransferProgress, label: string, root: string): ProgressUpdate[] {
+  const desc = step.descriptor === undefined ? {} : { desc: toWireDescriptor(step.descriptor) };
+  if (step.phase === 'resolving') return [{ event: `Resolving from ${label}` }];
+  if (step.phase === 'resolved')
+    return [{ event: `Pulling from ${label}` }, { event: 'fetching image content', name: root, ...desc }];
+  if (step.phase === 'saved') return [{ event: 'saved', name: step.name, ...desc }];
+  if (step.phase === 'done') return [{ event: `Completed pull from ${label}` }];
+  const { name, parent, offset, total } = step;
+  const parents = [parent === undefined ? root : refKey(parent)];
+  return [
+    {
+      event: words[step.phase] ?? step.phase,
+      name,
+      parents,
+      progress: BigInt(offset),
+      total: BigInt(total),
+      ...desc,
+    },
+  ];
+}
+
+const toWireDescriptor = ({ mediaType, digest, size, annotations }: Descriptor) => ({
+  mediaType,
+  digest,
+  size: BigInt(size),
+  annotations: { ...annotations },
+});
