@@ -1,0 +1,52 @@
+import type { Context } from '../async/context.ts';
+import type { ContentStore } from '../content/store.ts';
+import { failedPrecondition, invalidArgument } from '../errors/error.ts';
+import { Diff, type ApplyRequest as WireApply } from '../gen/containerd/services/diff/v1/diff_pb.ts';
+import type { Descriptor as WireDescriptor } from '../gen/containerd/types/types_pb.ts';
+import { type AppliedLayer, applyLayer } from '../layers/apply.ts';
+import type { LayerLimits } from '../layers/limits.ts';
+import { uncompressedLayerType } from '../layers/media-type.ts';
+import { parseDigest } from '../oci/digest.ts';
+import { bindService, type ServiceBinding } from '../rpc/service.ts';
+
+/** The Diff service. Apply only: making a layer out of two mounts answers UNIMPLEMENTED. */
+export function diffService(content: ContentStore, limits: Partial<LayerLimits> = {}): ServiceBinding {
+  return bindService(Diff, {
+    async apply(request, ctx) {
+      const { diffId, sizeBytes } = await apply(content, limits, request, ctx);
+      return { applied: { mediaType: uncompressedLayerType, digest: diffId, size: BigInt(sizeBytes) } };
+    },
+  });
+}
+
+async function apply(
+  content: ContentStore,
+  limits: Partial<LayerLimits>,
+  { diff, mounts, syncFs }: WireApply,
+  ctx: Context,
+): Promise<AppliedLayer> {
+  const { digest, mediaType } = required(diff);
+  await using reader = await content.reader(ctx, parseDigest(digest));
+  const applied = await applyLayer({
+    source: reader.path === undefined ? reader.stream() : { path: reader.path },
+    mediaType,
+    to: mounts,
+    limits,
+    signal: ctx.signal,
+    sync: syncFs,
+  });
+  refuseLinks(applied);
+  return applied;
+}
+
+function required(diff: WireDescriptor | undefined): WireDescriptor {
+  if (diff === undefined) throw invalidArgument('diff must be set: invalid argument');
+  return diff;
+}
+
+/** A client that unpacks in parallel does not come back with the lower layers, so what needs them fails now. */
+function refuseLinks({ unfinished }: AppliedLayer): void {
+  const [link] = unfinished?.links ?? [];
+  if (link !== undefined)
+    throw failedPrecondition(`${JSON.stringify(link[0])} links to a lower layer: apply it on its parent`);
+}
