@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
@@ -19,53 +19,66 @@ export async function removeTree(path: string): Promise<void> {
   const parent = openIfThere(dirname(path));
   if (!parent) return;
   using dir = parent;
-  await removeTreeAt(dir, basename(path));
+  let sliceStart = performance.now();
+  for (const _ of steps(dir, basename(path))) {
+    if (performance.now() - sliceStart < SLICE_MS) continue;
+    await setImmediate();
+    sliceStart = performance.now();
+  }
 }
 
-/** As {@link removeTree}, for one name in an open directory. */
-export async function removeTreeAt(dir: FdLike, name: Path): Promise<void> {
-  const top = removeFileOrOpen(dir, name);
-  if (!top) return;
-  using root = top;
-  if (statFd(root).mountRoot) throw mounted(name);
-  const removal: Removal = { root, hoisted: 0, sliceStart: performance.now() };
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    await removeEntries(removal, root, 0);
-    if (rmdirIfEmpty(dir, name)) return;
-  }
-  throw failedPrecondition(`${pathText(name)} fills up while it is being removed`);
+const SLICE_MS = 5;
+
+/** As {@link removeTree} for one name in an open directory, without a pause: for worker threads and small trees. */
+export function removeTreeSync(dir: FdLike, name: Path): void {
+  for (const _ of steps(dir, name));
 }
 
 interface Removal {
   readonly root: Fd;
   hoisted: number;
-  sliceStart: number;
 }
 
 const MAX_DEPTH = 32;
 /** One round takes 32 levels off the deepest tree, and whatever was added or swapped during the last one. */
 const MAX_ROUNDS = 10_000;
-const SLICE_MS = 5;
 
-async function removeEntries(removal: Removal, dir: Fd, depth: number): Promise<void> {
-  for (const name of await readdir(dir.procPath, { encoding: 'buffer' })) {
-    await breathe(removal);
+/** The work, with a pause offered at each entry. */
+function* steps(dir: FdLike, name: Path): Generator<void> {
+  const top = removeFileOrOpen(dir, name);
+  if (!top) return;
+  using root = top;
+  if (statFd(root).mountRoot) throw mounted(name);
+  const removal: Removal = { root, hoisted: 0 };
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    yield* removeEntries(removal, root, 0);
+    if (rmdirIfEmpty(dir, name)) return;
+  }
+  throw failedPrecondition(`${pathText(name)} fills up while it is being removed`);
+}
+
+function* removeEntries(removal: Removal, dir: Fd, depth: number): Generator<void> {
+  for (const name of readdirSync(dir.procPath, { encoding: 'buffer' })) {
+    yield;
     const child = unlessSwapped(() => removeFileOrOpen(dir, name));
-    if (child) await removeDirectory(removal, dir, name, child, depth);
+    if (child) yield* removeDirectory(removal, dir, name, child, depth);
   }
 }
 
-async function removeDirectory(
+function* removeDirectory(
   removal: Removal,
   dir: Fd,
   name: Buffer,
   opened: Fd,
   depth: number,
-): Promise<void> {
+): Generator<void> {
   using child = opened;
   // Too deep: move it up to the root of the tree, which is read again until it is empty.
-  if (depth >= MAX_DEPTH) return renameAt(dir, name, removal.root, `.berth-removing-${removal.hoisted++}`);
-  await removeEntries(removal, child, depth + 1);
+  if (depth >= MAX_DEPTH) {
+    unlessSwapped(() => renameAt(dir, name, removal.root, `.berth-removing-${removal.hoisted++}`));
+    return;
+  }
+  yield* removeEntries(removal, child, depth + 1);
   rmdirIfEmpty(dir, name);
 }
 
@@ -87,7 +100,7 @@ function unlessSwapped<T>(act: () => T): T | undefined {
   try {
     return act();
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '')) return undefined;
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ENOTEMPTY'].includes(codeOf(error) ?? '')) return undefined;
     throw error;
   }
 }
@@ -104,13 +117,13 @@ function openDirectory(dir: FdLike, name: Path): Fd {
 const mounted = (name: Path, cause?: unknown) =>
   failedPrecondition(`something is mounted on ${pathText(name)}`, cause);
 
+/** @returns false where there is still something to do. */
 function rmdirIfEmpty(dir: FdLike, name: Path): boolean {
   try {
     rmdirAt(dir, name);
   } catch (error) {
-    if (codeOf(error) === 'ENOTEMPTY') return false;
     if (codeOf(error) === 'EBUSY') throw mounted(name, error);
-    if (codeOf(error) === 'ENOTDIR') return false;
+    if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'ENOTDIR') return false;
     if (codeOf(error) !== 'ENOENT') throw error;
   }
   return true;
@@ -123,10 +136,4 @@ function openIfThere(path: string): Fd | undefined {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-async function breathe(removal: Removal): Promise<void> {
-  if (performance.now() - removal.sliceStart < SLICE_MS) return;
-  await setImmediate();
-  removal.sliceStart = performance.now();
 }

@@ -82,7 +82,7 @@ test('the exit code of a process that is not our child is known from Linux 6.15 
 
 test('namespaces are told apart by number', async () => {
   assert.equal(namespaceInode('self', 'net'), namespaceInode(process.pid, 'net'));
-  const child = spawn('unshare', ['-u', 'sleep', '5'], { stdio: 'ignore' });
+  const child = spawn('/usr/bin/unshare', ['-u', 'sleep', '5'], { stdio: 'ignore' });
   await once(child, 'spawn');
   for (let i = 0; i < 100 && namespaceInode(child.pid ?? 0, 'uts') === namespaceInode('self', 'uts'); i++)
     await sleep(10);
