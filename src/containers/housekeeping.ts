@@ -24,13 +24,16 @@ export interface HousekeepingParts extends Pick<ContainerParts, 'containers' | '
  */
 export async function keepHouse(parts: HousekeepingParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(sweepEveryMs)]);
+    const round = new AbortController();
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(sweepEveryMs), round.signal]);
     try {
       const exits = parts.events.subscribe(['topic=="/tasks/exit"'], limit);
       await sweep(parts, signal);
       await forEachLimited(exits, (exit) => handleExit(parts, exit, signal));
     } catch (error) {
       if (!limit.aborted) await complain(parts.log, error, signal);
+    } finally {
+      round.abort();
     }
   }
 }

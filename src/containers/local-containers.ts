@@ -1,8 +1,8 @@
 import type { Context } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
 import type { Container } from '../metadata/container-store.ts';
 import { validateIdentifier, validNamespace } from '../metadata/identifiers.ts';
-import { KeyedLock } from '../metadata/keyed-lock.ts';
 import type { Any } from '../oci/any.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { checkedContainerName, makeContainerId, makeContainerName } from './container-names.ts';
