@@ -7,7 +7,6 @@ import {
 } from '../gen/containerd/services/containers/v1/containers_pb.ts';
 import type { Container, NewContainer } from '../metadata/container-store.ts';
 import type { Any } from '../oci/any.ts';
-import { normalizeReference } from '../oci/reference.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import {
   type ContainerOptions,
@@ -128,8 +127,7 @@ function verbs(connection: Connection) {
   const service = connection.service(BerthContainers);
   return {
     async create(container: ContainerOptions, options?: CallOptions) {
-      const request = toCreateRequest({ ...container, image: normalizeReference(container.image) });
-      const response = await service.create(request, connection.slow(options));
+      const response = await service.create(toCreateRequest(container), connection.slow(options));
       return { id: response.id, name: response.name, logUri: response.logUri };
     },
     async remove(id: string, options?: CallOptions & { force?: boolean }) {

@@ -1,0 +1,117 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { BerthError, codeOf, kindOf, messageOf } from '../errors/error.ts';
+import type { Globals } from './cli.ts';
+import type { Failure } from './command.ts';
+import { coloursFor } from './output/colours.ts';
+import { printable } from './output/text.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** An error whose exit status and advice the command knows itself. */
+export class CliError extends Error {
+  readonly exitCode: number;
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { exitCode?: number; hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.exitCode = options.exitCode ?? 1;
+    this.hint = options.hint;
+  }
+}
+
+const interrupted = 130;
+const runFailed = 125;
+const cannotInvoke = 126;
+const notFound = 127;
+
+/** Tells the user in one line what failed and why, and in a second what to do. @returns the exit status */
+export function reportFailure(failure: Failure, stderr: NodeJS.WriteStream, env: Environment): number {
+  const { error, globals } = failure;
+  if (kindOf(error) === 'aborted' && error instanceof Error && error.name === 'AbortError')
+    return interrupted;
+  const colours = coloursFor(stderr, env);
+  const { message, hint } = explain(failure);
+  stderr.write(`${colours.red('berth:')} ${firstLines(message)}\n`);
+  if (hint !== undefined) stderr.write(`${colours.dim(`hint: ${hint}`)}\n`);
+  if (globals.debug) for (const line of causes(error)) stderr.write(`  ${line}\n`);
+  return exitCodeOf(failure);
+}
+
+const firstLines = (text: string): string => text.split('\n').map(printable).join('\n  ').trimEnd();
+
+function explain({ error, globals, command }: Failure): { message: string; hint: string | undefined } {
+  const message = messageOf(error);
+  if (error instanceof CliError) return { message, hint: error.hint };
+  if (kindOf(error) === 'unavailable') {
+    const absent = daemonProblem(globals);
+    if (absent !== undefined) return absent;
+  }
+  return { message: `${command}: ${message}`, hint: hintFor(error, command) };
+}
+
+/** Why the socket does not answer, judged by looking at it; undefined when it looks well. */
+function daemonProblem({ address }: Globals): { message: string; hint: string } | undefined {
+  const path = address.replace(/^unix:\/\//, '');
+  const message = `cannot reach the daemon at ${path}`;
+  try {
+    if (!statSync(path).isSocket()) return { message: `${message}: not a socket`, hint: 'check --address' };
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return { message: `${message}: it does not answer`, hint: 'is berthd running? start it: sudo berthd' };
+  } catch (error) {
+    if (codeOf(error) === 'EACCES') {
+      const hint = 'use sudo, or become a member of the group that owns the socket';
+      return { message: `${message}: permission denied`, hint };
+    }
+    const hint =
+      'start the daemon (sudo berthd, or systemctl start berth), or name its socket with --address';
+    return { message: `${message}: no such socket`, hint };
+  }
+}
+
+function hintFor(error: unknown, command: string): string | undefined {
+  const message = messageOf(error);
+  switch (kindOf(error)) {
+    case 'not_found':
+      if (command === 'pull' || (command === 'run' && /image|manifest|reference/.test(message)))
+        return 'check the name and tag; private images need --user';
+      return /container/.test(message) ? 'list containers: berth ps -a' : undefined;
+    case 'unauthenticated':
+    case 'permission_denied':
+      return command === 'pull' || command === 'run' ? 'give credentials: berth pull --user name' : undefined;
+    case 'not_implemented':
+      return 'the daemon does not support this';
+    case 'resource_exhausted':
+      return /space/i.test(message) ? 'free disk space: berth rm, berth rmi' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function causes(error: unknown): string[] {
+  const lines: string[] = [];
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    const kind = at instanceof BerthError ? ` (${at.kind})` : '';
+    lines.push(...`${depth === 0 ? '' : 'caused by '}${at.stack ?? at.message}${kind}`.split('\n'));
+  }
+  return lines;
+}
+
+function exitCodeOf({ error, command }: Failure): number {
+  if (error instanceof CliError) return error.exitCode;
+  if (command !== 'run' && command !== 'exec' && command !== 'start') return 1;
+  return command === 'start' ? 1 : startExitCode(messageOf(error));
+}
+
+/** docker's rules: 127 when the command is not in the container, 126 when it cannot be run, 125 for all else. */
+export function startExitCode(message: string): number {
+  if (
+    /executable file.*not found|no such file or directory|: ENOENT/i.test(message) &&
+    /exec|stat|open|find/i.test(message)
+  ) {
+    return notFound;
+  }
+  if (/exec.*permission denied|permission denied.*exec|exec format error|is a directory/i.test(message)) {
+    return cannotInvoke;
+  }
+  return runFailed;
+}

@@ -1,0 +1,86 @@
+import { Command } from 'commander';
+import { addGlobals } from './command.ts';
+
+/** A command's file defines its arguments, options and action on the command that it is given. */
+interface CommandFile {
+  define(command: Command): void;
+}
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<CommandFile>;
+  readonly aliases?: readonly string[];
+}
+
+/** Every command; its file is loaded only when it is asked for, because starting fast matters. */
+const commands: Readonly<Record<string, Entry>> = {
+  run: { summary: 'make a container of an image and run it', load: () => import('./commands/run.ts') },
+  exec: { summary: 'run a command in a running container', load: () => import('./commands/exec.ts') },
+  ps: { summary: 'list containers', load: () => import('./commands/ps.ts') },
+  logs: { summary: 'show what a container wrote', load: () => import('./commands/logs.ts') },
+  attach: {
+    summary: 'connect to the streams of a running container',
+    load: () => import('./commands/attach.ts'),
+  },
+  start: { summary: 'start stopped containers', load: () => import('./commands/start.ts') },
+  stop: { summary: 'stop containers gently, then by force', load: () => import('./commands/stop.ts') },
+  kill: { summary: 'send a signal to containers', load: () => import('./commands/kill.ts') },
+  rm: { summary: 'remove containers', load: () => import('./commands/rm.ts') },
+  pull: { summary: 'fetch an image from a registry', load: () => import('./commands/pull.ts') },
+  images: { summary: 'list images', load: () => import('./commands/images.ts') },
+  tag: { summary: 'give an image another name', load: () => import('./commands/tag.ts') },
+  rmi: { summary: 'remove images', load: () => import('./commands/rmi.ts') },
+  inspect: {
+    summary: 'show all that is known about containers or images',
+    load: () => import('./commands/inspect.ts'),
+  },
+  events: { summary: 'watch what happens', load: () => import('./commands/events.ts') },
+  info: { summary: 'show what the daemon is and has', load: () => import('./commands/info.ts') },
+  version: { summary: 'show the versions of client and daemon', load: () => import('./commands/version.ts') },
+  namespaces: {
+    summary: 'list and change namespaces',
+    load: () => import('./commands/namespaces.ts'),
+    aliases: ['namespace', 'ns'],
+  },
+  completion: { summary: 'print a shell completion script', load: () => import('./commands/completion.ts') },
+};
+
+/** The tree of commands, without the options of those that are not asked for. `version` is Berth's own. */
+export function makeProgram(version: string): Command {
+  const program = new Command('berth')
+    .description('Run containers. Berth is a container runtime daemon and this is its command line.')
+    .version(`berth version ${version}`, '-V, --version', 'print the version of this program')
+    .helpOption('--help', 'show help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .showSuggestionAfterError();
+  addGlobals(program, false);
+  for (const [name, entry] of Object.entries(commands)) addCommand(program, name, entry);
+  program.hook('preSubcommand', (_, command) => load(command));
+  return program;
+}
+
+/** Loads every command's options, for completion. */
+export async function loadAll(program: Command): Promise<void> {
+  await Promise.all(program.commands.map(load));
+}
+
+function addCommand(program: Command, name: string, entry: Entry): void {
+  program
+    .command(name)
+    .summary(entry.summary)
+    .description(`${entry.summary.slice(0, 1).toUpperCase()}${entry.summary.slice(1)}.`)
+    .helpOption('--help', 'show help')
+    .aliases([...(entry.aliases ?? [])]);
+}
+
+const loaded = new WeakSet<Command>();
+
+async function load(command: Command): Promise<void> {
+  const entry = commands[command.name()];
+  if (entry === undefined || loaded.has(command)) return;
+  loaded.add(command);
+  (await entry.load()).define(command);
+  addGlobals(command, true);
+}
