@@ -40,7 +40,7 @@ export interface TarEntry {
   readonly sparse?: readonly SparseRun[] | undefined;
 }
 
-/** What a {@link TarReader} calls, in order: entry, data (files only, any number of times), end; then the next entry. */
+/** What a {@link TarReader} calls, in order: entry, data (any number of times; drop it unless the entry is a file), end; then the next entry. */
 export interface TarSink {
   entry(entry: TarEntry): void;
   /** `chunk` is valid only during the call; `offset` is where it belongs in the file. */

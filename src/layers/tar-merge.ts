@@ -40,7 +40,8 @@ export function mergeEntry(
   );
   const type = typeOf(header.flag, name);
   const size = optional(records, 'size', parseDecimal) ?? header.sizeBytes;
-  const storedBytes = type === 'file' ? size : 0;
+  // An old-style directory (a file whose name ends in a slash) may still claim data, which must be passed over.
+  const storedBytes = type === 'file' || types[header.flag] === 'file' ? size : 0;
   const sizeBytes = type === 'file' ? (gnuRealSize ?? paxRealSize(records) ?? size) : 0;
   if (sizeBytes < 0) throw badTar('size is negative');
   const entry: TarEntry = {
