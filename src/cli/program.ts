@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addGlobals } from './command.ts';
+import { loaders } from './loaders.ts';
 
 /** A command's file defines its arguments, options and action on the command that it is given. */
 interface CommandFile {
@@ -61,26 +62,19 @@ export function makeProgram(version: string): Command {
   return program;
 }
 
-/** Loads every command's options, for completion. */
-export async function loadAll(program: Command): Promise<void> {
-  await Promise.all(program.commands.map(load));
-}
-
 function addCommand(program: Command, name: string, entry: Entry): void {
-  program
+  const command = program
     .command(name)
     .summary(entry.summary)
     .description(`${entry.summary.slice(0, 1).toUpperCase()}${entry.summary.slice(1)}.`)
     .helpOption('--help', 'show help')
     .aliases([...(entry.aliases ?? [])]);
+  loaders.set(command, () => load(command));
 }
-
-const loaded = new WeakSet<Command>();
 
 async function load(command: Command): Promise<void> {
   const entry = commands[command.name()];
-  if (entry === undefined || loaded.has(command)) return;
-  loaded.add(command);
+  if (entry === undefined || !loaders.delete(command)) return;
   (await entry.load()).define(command);
   addGlobals(command, true);
 }

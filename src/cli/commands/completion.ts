@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 import { act } from '../command.ts';
 import { describeTree } from '../completion/tree.ts';
 import { CliError } from '../failure.ts';
+import { loadAll } from '../loaders.ts';
 
 export function define(command: Command): void {
   command
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText('after', '\nFor example: berth completion bash > /etc/bash_completion.d/berth');
   act<object>(command, async (cli, [shell = '']) => {
-    const { loadAll } = await import('../program.ts');
     const program = command.parent;
     if (program === null) return;
     await loadAll(program);
