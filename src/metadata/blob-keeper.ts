@@ -1,9 +1,12 @@
 import type { Log } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
 import type { Blobs } from '../content/blobs.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isHeld } from './content-rows.ts';
 import type { Db } from './db.ts';
-import { KeyedLock } from './keyed-lock.ts';
+
+/** Holders finish quickly and undo nothing, so nobody gives up waiting. */
+const never = new AbortController().signal;
 
 /**
  * Keeps bytes and records together: whoever makes a blob's record out of bytes, and whoever removes bytes that no
@@ -23,7 +26,7 @@ export class BlobKeeper {
   }
 
   lock(digest: Digest): Promise<Disposable> {
-    return this.#locks.acquire(digest);
+    return this.#locks.acquire(digest, never);
   }
 
   /** Removes the bytes unless a record needs them. */

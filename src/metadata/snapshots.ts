@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import { makeEvent } from '../events/topics.ts';
@@ -8,7 +9,6 @@ import { nodeOf } from './changes.ts';
 import type { Tx } from './db.ts';
 import type { DirectoryKeeper } from './directory-keeper.ts';
 import { validNamespace } from './identifiers.ts';
-import { KeyedLock } from './keyed-lock.ts';
 import { applyLabelPaths, type Labels, labelField, labelOf, labelsToJson, validateLabels } from './labels.ts';
 import {
   addToLease,
@@ -109,7 +109,7 @@ export class SnapshotRecords implements Snapshotter {
     const namespace = validNamespace(ctx);
     if (name === '') throw invalidArgument('snapshot name must not be empty: invalid argument');
     validateLabels(labels, 'info.Labels');
-    using _both = await this.#lockBoth(namespace, name, key);
+    using _both = await this.#lockBoth(ctx, namespace, [name, key]);
     await this.#refuseTaken(ctx, namespace, name);
     const row = getReady(this.#records.db, namespace, this.name, key);
     if (row.kind !== 'active') throw failedPrecondition(`snapshot ${key} is not active: failed precondition`);
@@ -125,7 +125,7 @@ export class SnapshotRecords implements Snapshotter {
 
   async remove(ctx: Context, key: string): Promise<void> {
     const namespace = validNamespace(ctx);
-    using _lock = await this.#locks.acquire(`${namespace}/${key}`);
+    using _lock = await this.#locks.acquire(`${namespace}/${key}`, ctx.signal);
     const id = await this.#records.db.write((tx) => {
       const row = getReady(tx, namespace, this.name, key);
       if (hasChildren(tx, row.id))
@@ -160,7 +160,7 @@ export class SnapshotRecords implements Snapshotter {
     const namespace = validNamespace(ctx);
     if (key === '') throw invalidArgument('snapshot key must not be empty: invalid argument');
     validateLabels(labels, 'info.Labels');
-    using _lock = await this.#locks.acquire(`${namespace}/${key}`);
+    using _lock = await this.#locks.acquire(`${namespace}/${key}`, ctx.signal);
     await this.#refuseTaken(ctx, namespace, labelOf(labels, 'containerd.io/snapshot.ref'), 'target snapshot');
     await this.#refuseTaken(ctx, namespace, key);
     const row = await this.#records.db.write(
@@ -305,11 +305,12 @@ export class SnapshotRecords implements Snapshotter {
     }
   }
 
-  async #lockBoth(namespace: string, ...names: string[]): Promise<DisposableStack> {
-    const stack = new DisposableStack();
-    for (const name of [...new Set(names)].sort())
-      stack.use(await this.#locks.acquire(`${namespace}/${name}`));
-    return stack;
+  async #lockBoth(ctx: Context, namespace: string, names: readonly string[]): Promise<DisposableStack> {
+    using stack = new DisposableStack();
+    for (const name of [...new Set(names)].sort()) {
+      stack.use(await this.#locks.acquire(`${namespace}/${name}`, ctx.signal));
+    }
+    return stack.move();
   }
 
   #get(ctx: Context, key: string): SnapshotRow {
