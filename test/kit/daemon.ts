@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly config?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly logLevel?: string;
+  /** Default: `bin/berthd` of the checkout. */
+  readonly program?: string;
 }
 
 /** A berthd of its own, with everything below one directory. `dispose` leaves nothing: processes, mounts, files. */
@@ -51,8 +53,8 @@ export class TestDaemon implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Starts berthd and waits until its socket answers. */
-  async start(): Promise<this> {
+  /** Starts berthd, as the last words of `wrapper` where that is given, and waits until its socket answers. */
+  async start({ wrapper = [] }: { wrapper?: readonly string[] } = {}): Promise<this> {
     const config = join(this.dir, 'config.toml');
     writeFileSync(config, this.#options.config ?? '');
     const args = [
@@ -67,7 +69,8 @@ export class TestDaemon implements AsyncDisposable {
       '--log-level',
       this.#options.logLevel ?? 'debug',
     ];
-    const child = spawn(join(top, 'bin/berthd'), args, {
+    const [program = '', ...words] = [...wrapper, this.#options.program ?? join(top, 'bin/berthd'), ...args];
+    const child = spawn(program, words, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...this.#options.env },
     });
