@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { abortable } from '../async/abortable.ts';
 import type { Context, Log } from '../async/context.ts';
 import { invalidArgument, messageOf, notImplemented, resourceExhausted } from '../errors/error.ts';
 import { RequestSchema, ResponseSchema } from '../gen/ttrpc/ttrpc_pb.ts';
@@ -151,7 +152,7 @@ class Connection {
     this.#calls.set(streamId, call);
     const timer = deadline(call, request.timeoutNano);
     try {
-      const payload = await untilAborted(this.#dispatch(request, call.signal), call.signal);
+      const payload = await abortable(this.#dispatch(request, call.signal), call.signal);
       this.#respond(streamId, toBinary(ResponseSchema, create(ResponseSchema, { payload })));
     } catch (error) {
       this.#fail(streamId, error);
@@ -195,16 +196,4 @@ function deadline(call: AbortController, timeoutNano: bigint): NodeJS.Timeout | 
   const timeoutMs = Math.min(Number(timeoutNano / 1_000_000n), 2 ** 31 - 1);
   const expire = () => call.abort(new DOMException('context deadline exceeded', 'TimeoutError'));
   return setTimeout(expire, timeoutMs).unref();
-}
-
-/** The promise's outcome, or the signal's reason if that comes first: a handler that hangs answers all the same. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,0 +1,110 @@
+import type { Context } from '../async/context.ts';
+import { invalidArgument } from '../errors/error.ts';
+import type { RawMethod, RawService } from './ttrpc-server.ts';
+
+/**
+ * What berth-shim answers beside the task API: one shim serves every namespace, keeps its events until they are
+ * acknowledged, and tells all its tasks in one call. Payloads are JSON: nobody else speaks it, and both ends are ours.
+ */
+export const shimServiceName = 'berth.shim.v1.Shim';
+
+export interface ShimInfo {
+  readonly pid: number;
+  /** Made anew by each start of a shim; event numbers count within one. */
+  readonly instance: string;
+  /** Grows when this interface changes in a way that an older daemon cannot read. */
+  readonly protocol: number;
+  readonly version: string;
+}
+
+/** One task, in the words of containerd.task.v3.StateResponse. */
+export interface ShimTask {
+  readonly namespace: string;
+  readonly id: string;
+  readonly bundle: string;
+  readonly pid: number;
+  /** containerd.v1.types.Status. */
+  readonly status: number;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  readonly exitStatus: number;
+  /** Unix time in milliseconds; absent until it exited. */
+  readonly exitedAtMs?: number;
+}
+
+export interface ShimEvent {
+  /** 1, 2, 3 … within one instance, without gaps. */
+  readonly number: number;
+  /** Unix time in milliseconds. */
+  readonly timestampMs: number;
+  readonly namespace: string;
+  readonly topic: string;
+  readonly typeUrl: string;
+  /** The event's bytes in base64. */
+  readonly value: string;
+}
+
+/** Everything up to `acknowledged` may be forgotten; the answer holds what comes after it, oldest first. */
+export interface EventsRequest {
+  readonly acknowledged: number;
+  /** Answer with nothing after this long without an event. At most 60,000. */
+  readonly waitMs: number;
+}
+
+export interface EventsResponse {
+  readonly instance: string;
+  readonly events: readonly ShimEvent[];
+}
+
+/** The private service as functions; the daemon calls it by {@link shimClient}. */
+export interface ShimApi {
+  info(request: object, ctx: Context): Promise<ShimInfo>;
+  /** Tasks of `ctx.namespace`, of all namespaces when that is ''. */
+  list(request: object, ctx: Context): Promise<{ tasks: readonly ShimTask[] }>;
+  events(request: EventsRequest, ctx: Context): Promise<EventsResponse>;
+}
+
+const methods = ['info', 'list', 'events'] as const satisfies readonly (keyof ShimApi)[];
+
+/** Serves a {@link ShimApi}. */
+export function shimService(api: ShimApi): RawService {
+  const served = methods.map((name): [string, RawMethod] => {
+    const handler = api[name] as (request: unknown, ctx: Context) => Promise<unknown>;
+    return [name, async (payload, ctx) => encode(await handler(decode(payload), ctx))];
+  });
+  return { name: shimServiceName, methods: new Map(served) };
+}
+
+/** What a connection must offer to carry the private service; TtrpcClient does. */
+interface Caller {
+  call(
+    service: string,
+    method: string,
+    payload: Uint8Array,
+    ctx: Context,
+    timeoutMs?: number,
+  ): Promise<Uint8Array>;
+}
+
+/** The private service over a connection. */
+export function shimClient(connection: Caller, timeoutMs: number): ShimApi {
+  const call = async (method: string, request: object, ctx: Context): Promise<never> =>
+    decode(await connection.call(shimServiceName, method, encode(request), ctx, timeoutMs)) as never;
+  return {
+    info: (request, ctx) => call('info', request, ctx),
+    list: (request, ctx) => call('list', request, ctx),
+    events: (request, ctx) => call('events', request, ctx),
+  };
+}
+
+const encode = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+function decode(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+  } catch (error) {
+    throw invalidArgument('shim message is not JSON', error);
+  }
+}

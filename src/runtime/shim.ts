@@ -1,0 +1,120 @@
+import { type Context, daemonContext, type Log } from '../async/context.ts';
+import { isKind, messageOf } from '../errors/error.ts';
+import type { Events } from '../events/events.ts';
+import { Task } from '../gen/containerd/task/v3/task_pb.ts';
+import type { TtrpcClient, TtrpcServiceClient } from '../rpc/ttrpc-client.ts';
+import { type ShimApi, shimClient } from '../rpc/ttrpc-shim.ts';
+import { connectShim, type ShimLaunch } from './shim-launch.ts';
+
+/** One live connection to the shim. */
+export interface ShimConnection {
+  readonly task: TtrpcServiceClient<typeof Task>;
+  readonly api: ShimApi;
+  readonly closed: Promise<void>;
+}
+
+/** How long one question for events stays open, and what the connection gets on top to answer it. */
+const eventsWaitMs = 30_000;
+const answerMs = 10_000;
+const reconnectMs = 100;
+
+/**
+ * The daemon's end of berth-shim: connects, starts it when it is not there, connects again when it goes away, and
+ * passes its events on. Events missed while the daemon was down come first, in order, each once.
+ */
+export class Shim implements AsyncDisposable {
+  readonly #launch: ShimLaunch;
+  readonly #events: Events;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  #client: TtrpcClient | undefined;
+  #connecting: Promise<ShimConnection> | undefined;
+  #following: Promise<void>;
+
+  constructor(launch: ShimLaunch, events: Events, log: Log) {
+    this.#launch = launch;
+    this.#events = events;
+    this.#log = log;
+    this.#following = this.#follow();
+  }
+
+  /** The connection, made now where there is none. @throws unavailable */
+  connection(): Promise<ShimConnection> {
+    this.#connecting ??= this.#connect();
+    return this.#connecting;
+  }
+
+  /** Lets go of the shim, which runs on. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#client?.close();
+    await this.#following;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #connect(): Promise<ShimConnection> {
+    try {
+      const client = await connectShim(this.#launch);
+      if (this.#stop.signal.aborted) client.close();
+      this.#client = client;
+      const forget = () => {
+        this.#connecting = undefined;
+      };
+      void client.closed.then(forget);
+      return {
+        task: client.service(Task),
+        api: shimClient(client, eventsWaitMs + answerMs),
+        closed: client.closed,
+      };
+    } catch (error) {
+      this.#connecting = undefined;
+      throw error;
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        await this.#followConnection(await this.connection());
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#log.warn({ error: messageOf(error) }, 'lost the shim');
+        await pause(reconnectMs, signal);
+      }
+    }
+  }
+
+  async #followConnection({ api }: ShimConnection): Promise<void> {
+    const ctx = daemonContext(this.#log, '', this.#stop.signal);
+    let acknowledged = 0;
+    while (!ctx.signal.aborted) acknowledged = await this.#passOn(api, acknowledged, ctx);
+  }
+
+  async #passOn(api: ShimApi, acknowledged: number, ctx: Context): Promise<number> {
+    const { events } = await api.events({ acknowledged, waitMs: eventsWaitMs }, ctx);
+    for (const { namespace, topic, typeUrl, value, timestampMs } of events) {
+      const event = { typeUrl, value: Buffer.from(value, 'base64') };
+      try {
+        this.#events.forward({ timestamp: new Date(timestampMs), namespace, topic, event });
+      } catch (error) {
+        this.#log.error({ error: messageOf(error), topic, namespace }, 'event of the shim refused');
+      }
+    }
+    return events.at(-1)?.number ?? acknowledged;
+  }
+}
+
+/** Whether a call failed because the shim went away, so that asking its successor makes sense. */
+export const lostShim = (error: unknown): boolean => isKind(error, 'unavailable');
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}

@@ -1,0 +1,251 @@
+import { create } from '@bufbuild/protobuf';
+import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { type Context, type Log, namespaceOf } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
+import { alreadyExists, isKind, messageOf, notFound, notImplemented, wrap } from '../errors/error.ts';
+import type { Events } from '../events/events.ts';
+import type { Any } from '../oci/any.ts';
+import { Bundles } from './bundle.ts';
+import { lostShim, Shim, type ShimConnection } from './shim.ts';
+import type { ShimLaunch } from './shim-launch.ts';
+import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
+import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
+
+export interface TasksOptions extends ShimLaunch {
+  readonly events: Events;
+  readonly log: Log;
+}
+
+/** Deadlines of calls to the shim: those that run the OCI runtime, and those that only look. */
+const changeMs = 150_000;
+const lookMs = 10_000;
+/** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
+const waitSliceMs = 60_000;
+
+/** The runtime that berth-shim stands for, under containerd's name. */
+export const runcRuntime = 'io.containerd.runc.v2';
+
+/**
+ * The running side of containers. All state is the shim's: this class keeps none, so a daemon that was killed and
+ * started again knows everything at once. The namespace is the context's; ids are containers' ids.
+ * Errors of the OCI runtime come through in its own words.
+ */
+export class Tasks implements AsyncDisposable {
+  readonly #shim: Shim;
+  readonly #bundles: Bundles;
+  readonly #locks = new KeyedLock();
+
+  constructor(options: TasksOptions) {
+    this.#shim = new Shim(options, options.events, options.log);
+    this.#bundles = new Bundles(options.stateDir);
+  }
+
+  /** Lets go of the shim; tasks run on. */
+  close(): Promise<void> {
+    return this.#shim.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /**
+   * Makes a task: bundle, root mounts, streams, the container up to just before its program runs.
+   * @returns the pid of its first process
+   * @throws already_exists, not_found (runtime), invalid_argument, unknown (the runtime's words)
+   */
+  async create(ctx: Context, task: NewTask): Promise<number> {
+    checkRuntime(task.runtimeName);
+    const namespace = namespaceOf(ctx);
+    const { containerId: id, spec, rootfs, stdin, stdout, stderr, terminal } = task;
+    using _lock = await this.#locks.acquire(`${namespace}/${id}`, ctx.signal);
+    const bundle = await this.#makeBundle(ctx, id, spec);
+    try {
+      const { task: client } = await this.#shim.connection();
+      const streams = { stdin, stdout, stderr, terminal };
+      const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
+      const options = task.options === undefined ? {} : { options: anyOf(task.options) };
+      const { pid } = await client.create(
+        { id, bundle, rootfs: mounts, ...streams, ...options },
+        ctx,
+        changeMs,
+      );
+      return pid;
+    } catch (error) {
+      await this.#bundles.remove(namespace, id).catch((cause) => this.#warn(ctx, id, cause));
+      throw wrap(error, 'failed to create shim task');
+    }
+  }
+
+  /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */
+  async start(ctx: Context, id: string, execId = ''): Promise<number> {
+    const { pid } = await this.#change(id, (client) => client.start({ id, execId }, ctx, changeMs));
+    return pid;
+  }
+
+  /** @throws not_found */
+  async get(ctx: Context, id: string, execId = ''): Promise<TaskState> {
+    return stateOf(await this.#look(id, ({ task }) => task.state({ id, execId }, ctx, lookMs)));
+  }
+
+  /** As {@link get}, undefined where there is none. */
+  async find(ctx: Context, id: string, execId = ''): Promise<TaskState | undefined> {
+    try {
+      return await this.get(ctx, id, execId);
+    } catch (error) {
+      if (isKind(error, 'not_found')) return undefined;
+      throw error;
+    }
+  }
+
+  /** First processes of all tasks in the context's namespace. */
+  async list(ctx: Context): Promise<TaskState[]> {
+    namespaceOf(ctx);
+    const { tasks } = await this.#look('', ({ api }) => api.list({}, ctx));
+    return tasks.map(stateOfListed);
+  }
+
+  /** @throws not_found (also: has exited already), invalid_argument (signal) */
+  async kill(ctx: Context, id: string, signal: number, target: { execId?: string; all?: boolean } = {}) {
+    const { execId = '', all = false } = target;
+    await this.#change(id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
+  }
+
+  /** The exit of a process, also one that exited before; waits for it as long as the context allows. @throws not_found */
+  async wait(ctx: Context, id: string, execId = ''): Promise<TaskExit> {
+    for (;;) {
+      try {
+        return exitOf(await this.#look(id, ({ task }) => task.wait({ id, execId }, ctx, waitSliceMs)));
+      } catch (error) {
+        ctx.signal.throwIfAborted();
+        if (!isTimeout(error)) throw error;
+      }
+    }
+  }
+
+  /** Removes a task that is not running. @throws not_found, failed_precondition (running) */
+  async delete(ctx: Context, id: string): Promise<DeletedTask> {
+    const namespace = namespaceOf(ctx);
+    using _lock = await this.#locks.acquire(`${namespace}/${id}`, ctx.signal);
+    const deleted = await this.#change(id, (client) => client.delete({ id }, ctx, changeMs));
+    await this.#bundles.remove(namespace, id);
+    return { pid: deleted.pid, ...exitOf(deleted) };
+  }
+
+  /** Registers another process in a task; {@link start} runs it. @throws not_found, already_exists, failed_precondition */
+  async exec(ctx: Context, id: string, { spec, ...exec }: NewExec): Promise<void> {
+    await this.#change(id, (client) => client.exec({ id, ...exec, spec: anyOf(spec) }, ctx, changeMs));
+  }
+
+  /** @throws not_found, failed_precondition (running) */
+  async deleteExec(ctx: Context, id: string, execId: string): Promise<DeletedTask> {
+    const deleted = await this.#change(id, (client) => client.delete({ id, execId }, ctx, changeMs));
+    return { pid: deleted.pid, ...exitOf(deleted) };
+  }
+
+  /** A process without a terminal ignores it. @throws not_found */
+  async resize(
+    ctx: Context,
+    id: string,
+    execId: string,
+    size: { columns: number; rows: number },
+  ): Promise<void> {
+    const { columns: width, rows: height } = size;
+    await this.#change(id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
+  }
+
+  /** The process sees the end of its input once the client has closed the FIFO too. @throws not_found */
+  async closeStdin(ctx: Context, id: string, execId = ''): Promise<void> {
+    await this.#change(id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
+  }
+
+  /** Every process in the container, host pids. @throws not_found, failed_precondition (stopped) */
+  async pids(ctx: Context, id: string): Promise<TaskPid[]> {
+    const { processes } = await this.#look(id, ({ task }) => task.pids({ id }, ctx, changeMs));
+    return processes.map(({ pid, info }) => ({ pid, info }));
+  }
+
+  /** @throws not_found, failed_precondition */
+  async pause(ctx: Context, id: string): Promise<void> {
+    await this.#change(id, (client) => client.pause({ id }, ctx, changeMs));
+  }
+
+  /** @throws not_found, failed_precondition */
+  async resume(ctx: Context, id: string): Promise<void> {
+    await this.#change(id, (client) => client.resume({ id }, ctx, changeMs));
+  }
+
+  /** `resources`: LinuxResources, JSON. @throws not_found, unknown (what the kernel refuses) */
+  async update(
+    ctx: Context,
+    id: string,
+    resources: Any,
+    annotations: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const request = { id, resources: anyOf(resources), annotations };
+    await this.#change(id, (client) => client.update(request, ctx, changeMs));
+  }
+
+  /** containerd's cgroup metrics of version 1 or 2. @throws not_found */
+  async metrics(ctx: Context, id: string): Promise<Any | undefined> {
+    const { stats } = await this.#look(id, ({ task }) => task.stats({ id }, ctx, lookMs));
+    return stats;
+  }
+
+  async #makeBundle(ctx: Context, id: string, spec: Uint8Array): Promise<string> {
+    const namespace = namespaceOf(ctx);
+    try {
+      return await this.#bundles.create(namespace, id, spec);
+    } catch (error) {
+      if (!isKind(error, 'already_exists')) throw error;
+      if ((await this.find(ctx, id)) !== undefined) throw alreadyExists(`task ${id}`, error);
+      await this.#bundles.remove(namespace, id);
+      return this.#bundles.create(namespace, id, spec);
+    }
+  }
+
+  /** A call that changes something is made once: whether a shim that went away did it cannot be known. */
+  async #change<T>(id: string, call: (client: ShimConnection['task']) => Promise<T>): Promise<T> {
+    const { task } = await this.#shim.connection();
+    return call(task).catch((error) => {
+      throw inDaemonWords(error, id);
+    });
+  }
+
+  /** A call that only looks is made again when the shim went away meanwhile. */
+  async #look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
+    try {
+      return await call(await this.#shim.connection());
+    } catch (error) {
+      if (!lostShim(error)) throw inDaemonWords(error, id);
+    }
+    return call(await this.#shim.connection()).catch((error) => {
+      throw inDaemonWords(error, id);
+    });
+  }
+
+  #warn(ctx: Context, id: string, error: unknown): void {
+    ctx.log.warn({ id, error: messageOf(error) }, 'bundle of a failed task cannot be removed');
+  }
+}
+
+/** Clients look for containerd's words, "task <id> not found". */
+const inDaemonWords = (error: unknown, id: string): unknown =>
+  isKind(error, 'not_found') && messageOf(error) === `task ${id}: not found`
+    ? notFound(`task ${id} not found`, error)
+    : error;
+
+function checkRuntime(name: string): void {
+  if (name === '' || name === runcRuntime) return;
+  if (name.startsWith('/')) throw notImplemented(`runtime ${name}: shims of others are not run yet`);
+  const [family, version] = name.split('.').slice(-2);
+  throw notFound(`runtime "${name}" binary not installed "containerd-shim-${family}-${version}"`);
+}
+
+function isTimeout(error: unknown): boolean {
+  for (let e: unknown = error; e instanceof Error; e = e.cause) if (e.name === 'TimeoutError') return true;
+  return false;
+}
+
+const anyOf = ({ typeUrl, value }: Any) =>
+  create(AnySchema, { typeUrl, value: value as Uint8Array<ArrayBuffer> });

@@ -1,0 +1,36 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../errors/error.ts';
+import { Task, type TaskSurroundings } from './task.ts';
+import { readRecord } from './task-record.ts';
+import type { TaskTable } from './task-table.ts';
+
+/** Directory of bundles in the state directory, by namespace and id, as containerd lays it out. */
+export const bundlesDir = 'io.containerd.runtime.v2.task';
+
+/** Takes over every task that an earlier shim left in the state directory; one that cannot be is left alone and said. */
+export function adoptTasks(stateDir: string, tasks: TaskTable, around: TaskSurroundings): void {
+  const root = join(stateDir, bundlesDir);
+  for (const namespace of entries(root))
+    for (const id of entries(join(root, namespace))) adoptBundle(join(root, namespace, id), tasks, around);
+}
+
+function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroundings): void {
+  try {
+    const record = readRecord(bundle);
+    if (record === undefined) return;
+    const task = Task.adopt(record, around);
+    tasks.adopt(task);
+    around.log.info({ bundle, status: task.init.status }, 'task adopted');
+  } catch (error) {
+    around.log.error({ bundle, error: messageOf(error) }, 'task cannot be adopted');
+  }
+}
+
+function entries(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageOf } from '../errors/error.ts';
+import { TtrpcServer } from '../rpc/ttrpc-server.ts';
+import { tryLockFile } from '../sys/lock-file.ts';
+import { becomeSubreaper } from '../sys/process.ts';
+import { adoptTasks } from './adopt.ts';
+import { EventLog } from './event-log.ts';
+import { shimLog } from './log.ts';
+import { reapOrphans } from './reaper.ts';
+import { privateService } from './shim-service.ts';
+import { TaskEvents } from './task-events.ts';
+import { taskServices } from './task-service.ts';
+import { TaskTable } from './task-table.ts';
+
+const { values } = parseArgs({
+  options: {
+    state: { type: 'string' },
+    socket: { type: 'string' },
+    debug: { type: 'boolean', default: false },
+  },
+});
+const log = shimLog(values.debug);
+
+/** Answers a daemon that also saw the lock taken: somebody else is starting. */
+const exitLocked = 3;
+
+async function main(stateDir: string, socketPath: string): Promise<void> {
+  const socketDir = join(stateDir, 's');
+  mkdirSync(socketDir, { recursive: true, mode: 0o700 });
+  const lock = tryLockFile(join(socketDir, 'shim.lock'));
+  if (lock === undefined) process.exit(exitLocked);
+  becomeSubreaper();
+  beKilledBeforeTheDaemonIsNot();
+  reapOrphans();
+  const eventLog = new EventLog();
+  const around = {
+    log,
+    events: new TaskEvents(eventLog),
+    consoleSocketPath: () => join(socketDir, `c-${randomBytes(6).toString('hex')}`),
+  };
+  const tasks = new TaskTable(stateDir, around);
+  adoptTasks(stateDir, tasks, around);
+  const services = [
+    ...taskServices({ tasks, shutdown: () => setImmediate(() => process.exit(0)) }),
+    privateService(tasks, eventLog, packageVersion()),
+  ];
+  const server = new TtrpcServer({ services, log });
+  // The lock is held, so a socket that is there belongs to a shim that is dead.
+  rmSync(socketPath, { force: true });
+  await server.listen(socketPath);
+  log.info({ pid: process.pid, socketPath, tasks: tasks.size }, 'shim serves');
+}
+
+/** One more than the daemon's, as containerd sets it for its shims. Children get their own from the runtime. */
+function beKilledBeforeTheDaemonIsNot(): void {
+  try {
+    const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
+    writeFileSync('/proc/self/oom_score_adj', String(Math.min(own + 1, 1000)));
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'cannot set oom_score_adj');
+  }
+}
+
+const packageVersion = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
+
+process.title = 'berth-shim';
+process.umask(0o022);
+// Containers outlive whoever signals a process group; only SIGKILL and Shutdown end the shim.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
+process.on('uncaughtException', (error) => log.error({ error: error.stack ?? error.message }, 'uncaught'));
+process.on('unhandledRejection', (error) => log.error({ error: messageOf(error) }, 'unhandled'));
+
+if (values.state === undefined || values.socket === undefined) {
+  process.stderr.write('usage: berth-shim --state DIR --socket PATH [--debug]\n');
+  process.exit(2);
+}
+await main(values.state, values.socket).catch((error) => {
+  log.error({ error: messageOf(error) }, 'shim cannot start');
+  process.exit(1);
+});

@@ -1,0 +1,169 @@
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { Limiter } from '../async/limiter.ts';
+import { messageOf, unknown, wrap } from '../errors/error.ts';
+import { type Command, type Finished, runCommand } from './run-command.ts';
+
+/** Where and how a runtime keeps its containers: the global arguments of each call. */
+export interface RuntimePlace {
+  readonly file: string;
+  /** Directory of the runtime's own state, one a namespace. */
+  readonly root: string;
+  readonly systemdCgroup: boolean;
+}
+
+type Stdio = NonNullable<Command['stdio']>;
+
+/** Deadlines: hooks and slow disks are the caller's business for long, a signal is not. */
+const longMs = 120_000;
+const shortMs = 30_000;
+const maxLogBytes = 1024 * 1024;
+/** Runtimes at work at the same time; more would only wait for the same cores. */
+const running = new Limiter(32);
+
+/**
+ * The command line of an OCI runtime (runc, crun, youki …), one method a command. Failures carry the runtime's own
+ * last error unchanged after containerd's words ("OCI runtime create failed: …"), which clients match.
+ */
+export class OciRuntime {
+  readonly #place: RuntimePlace;
+  readonly #logPath: string;
+
+  /** `logPath`: file that the runtime writes its JSON log to; one a container or exec. */
+  constructor(place: RuntimePlace, logPath: string) {
+    this.#place = place;
+    this.#logPath = logPath;
+  }
+
+  async create(id: string, options: CreateOptions): Promise<void> {
+    await mkdir(this.#place.root, { recursive: true, mode: 0o700 });
+    const args = ['create', '--bundle', options.bundle, '--pid-file', options.pidFile];
+    if (options.consoleSocket !== undefined) args.push('--console-socket', options.consoleSocket);
+    if (options.noPivotRoot) args.push('--no-pivot');
+    if (options.noNewKeyring) args.push('--no-new-keyring');
+    await this.#run('create', [...args, id], longMs, { stdio: options.stdio, cwd: options.bundle });
+  }
+
+  async start(id: string): Promise<void> {
+    await this.#run('start', ['start', id], longMs);
+  }
+
+  async exec(id: string, options: ExecOptions): Promise<void> {
+    const args = ['exec', '--process', options.processFile, '--detach', '--pid-file', options.pidFile];
+    if (options.consoleSocket !== undefined) args.push('--console-socket', options.consoleSocket);
+    await this.#run('exec', [...args, id], longMs, { stdio: options.stdio });
+  }
+
+  async kill(id: string, signal: number, all: boolean): Promise<void> {
+    await this.#run('kill', ['kill', ...(all ? ['--all'] : []), id, String(signal)], shortMs);
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.#run('delete', ['delete', '--force', id], shortMs);
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#run('pause', ['pause', id], shortMs);
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#run('resume', ['resume', id], shortMs);
+  }
+
+  /** `resources`: JSON of the runtime specification's LinuxResources. */
+  async update(id: string, resources: string): Promise<void> {
+    await this.#run('update', ['update', '--resources', '-', id], shortMs, { input: resources });
+  }
+
+  /** Pids in the container, as the host sees them. */
+  async pids(id: string): Promise<number[]> {
+    const { stdout } = await this.#run('ps', ['ps', '--format', 'json', id], shortMs);
+    const pids: unknown = JSON.parse(stdout === '' ? '[]' : stdout);
+    return Array.isArray(pids) ? pids.filter((pid) => Number.isSafeInteger(pid)) : [];
+  }
+
+  async #run(
+    verb: string,
+    args: string[],
+    timeoutMs: number,
+    more: Partial<Command> = {},
+  ): Promise<Finished> {
+    const finished = await this.#finish(verb, args, timeoutMs, more);
+    if (finished.code === 0) return finished;
+    throw unknown(`OCI runtime ${verb} failed: ${this.#reason(finished)}`);
+  }
+
+  async #finish(verb: string, args: string[], timeoutMs: number, more: Partial<Command>): Promise<Finished> {
+    const { file, root, systemdCgroup } = this.#place;
+    const global = ['--root', root, '--log', this.#logPath, '--log-format', 'json'];
+    if (systemdCgroup) global.push('--systemd-cgroup');
+    using _turn = await running.acquire(AbortSignal.timeout(longMs));
+    try {
+      return await runCommand({ file, args: [...global, ...args], timeoutMs, ...more });
+    } catch (error) {
+      throw wrap(error, `OCI runtime ${verb} failed`);
+    }
+  }
+
+  #reason({ code, stderr, timedOut }: Finished): string {
+    if (timedOut) return 'context deadline exceeded';
+    return lastLoggedError(this.#logPath) || stderr.trim() || `exit status ${code}`;
+  }
+}
+
+export interface CreateOptions {
+  readonly bundle: string;
+  readonly pidFile: string;
+  readonly stdio: Stdio;
+  readonly consoleSocket?: string | undefined;
+  readonly noPivotRoot?: boolean;
+  readonly noNewKeyring?: boolean;
+}
+
+export interface ExecOptions {
+  readonly processFile: string;
+  readonly pidFile: string;
+  readonly stdio: Stdio;
+  readonly consoleSocket?: string | undefined;
+}
+
+/** The message of the last line at level `error` in a runtime's JSON log; '' when there is none. */
+export function lastLoggedError(path: string): string {
+  const lines = readEnd(path).split('\n').reverse();
+  for (const line of lines) {
+    const entry = parseLine(line);
+    if (entry?.level === 'error' && typeof entry.msg === 'string') return entry.msg.trim();
+  }
+  return '';
+}
+
+function readEnd(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').slice(-maxLogBytes);
+  } catch {
+    return '';
+  }
+}
+
+function parseLine(line: string): { level?: unknown; msg?: unknown } | undefined {
+  try {
+    return JSON.parse(line) as { level?: unknown; msg?: unknown };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The pid that a runtime wrote. @throws unknown when it wrote none */
+export function readPidFile(path: string): number {
+  const pid = Number(readText(path));
+  if (!Number.isSafeInteger(pid) || pid <= 1) throw unknown(`pid file ${path} holds no pid`);
+  return pid;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw unknown(`pid file ${path}: ${messageOf(error)}`, error);
+  }
+}

@@ -1,0 +1,61 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { codeOf } from '../errors/error.ts';
+import type { Mount } from '../sys/mount.ts';
+import type { RuntimePlace } from './oci-runtime.ts';
+import type { RuntimeOptions } from './runtime-options.ts';
+import type { StdioPaths } from './stdio.ts';
+
+/** Everything known of a task before it is made. */
+export interface TaskRequest extends StdioPaths {
+  readonly namespace: string;
+  readonly id: string;
+  readonly bundle: string;
+  /** OCI runtime: file, state directory, cgroup driver. */
+  readonly runtime: RuntimePlace;
+  readonly options: RuntimeOptions;
+  /** What the shim mounts on rootfs/ in the bundle; none where the client has mounted the root itself. */
+  readonly rootfs: readonly Mount[];
+}
+
+/** What a new shim must know of a task to take it over, kept in the bundle and written before each side effect. */
+export interface TaskRecord extends TaskRequest {
+  readonly format: 1;
+  readonly processes: readonly ProcessRecord[];
+}
+
+/** One process: the container's first one has an empty `execId`. */
+export interface ProcessRecord extends StdioPaths {
+  readonly execId: string;
+  readonly status: ProcessStatus;
+  /** 0: not made yet. */
+  readonly pid: number;
+  /** Clock ticks since boot, decimal; with the pid, names the process for good. */
+  readonly startTicks: string;
+  readonly stdinClosed: boolean;
+  readonly exitStatus?: number;
+  readonly exitedAtMs?: number;
+}
+
+export type ProcessStatus = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
+
+/** File name in the bundle. */
+export const recordFile = 'shim.json';
+
+/** Replaces the record as a whole. The state directory is gone after a reboot, so nothing is synced. */
+export function writeRecord(record: TaskRecord): void {
+  const path = join(record.bundle, recordFile);
+  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+/** undefined where there is none, or one of another format. */
+export function readRecord(bundle: string): TaskRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(join(bundle, recordFile), 'utf8')) as TaskRecord;
+    return record.format === 1 ? record : undefined;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+import { create } from '@bufbuild/protobuf';
+import { type Any, AnySchema, anyPack, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { failedPrecondition, invalidArgument, notImplemented } from '../errors/error.ts';
+import { ProcessDetailsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
+import { Task as TaskService } from '../gen/containerd/task/v3/task_pb.ts';
+import { Status } from '../gen/containerd/v1/types/types_pb.ts';
+import { bindService } from '../rpc/service.ts';
+import { type RawService, rawService } from '../rpc/ttrpc-server.ts';
+import { parseRuntimeOptions } from './runtime-options.ts';
+import type { Task } from './task.ts';
+import type { TaskProcess } from './task-process.ts';
+import type { ProcessStatus } from './task-record.ts';
+import type { TaskTable } from './task-table.ts';
+
+/** containerd's word for each state. */
+export const statusOf = {
+  creating: Status.CREATED,
+  created: Status.CREATED,
+  running: Status.RUNNING,
+  paused: Status.PAUSED,
+  stopped: Status.STOPPED,
+} as const satisfies Record<ProcessStatus, Status>;
+
+export interface TaskServiceOptions {
+  readonly tasks: TaskTable;
+  /** Called by Shutdown when no task is left. */
+  readonly shutdown: () => void;
+}
+
+/**
+ * containerd's task API, versions 3 and 2 (the same messages under two names). One shim serves all namespaces: the
+ * namespace comes with each call.
+ */
+export function taskServices(options: TaskServiceOptions): RawService[] {
+  const v3 = rawService(taskService(options));
+  return [v3, { ...v3, name: 'containerd.task.v2.Task' }];
+}
+
+function taskService({ tasks, shutdown }: TaskServiceOptions) {
+  return bindService(TaskService, {
+    async create(request, ctx) {
+      if (request.checkpoint !== '') throw notImplemented('restore from a checkpoint');
+      const { id, bundle, terminal, stdin, stdout, stderr } = request;
+      const options = parseRuntimeOptions(request.options);
+      const rootfs = request.rootfs.map(({ type, source, target, options: words }) => ({
+        type,
+        source,
+        target,
+        options: words,
+      }));
+      const asked = { id, bundle, terminal, stdin, stdout, stderr, options, rootfs };
+      const task = await tasks.create(ctx, asked);
+      return { pid: task.init.pid };
+    },
+    async start({ id, execId }, ctx) {
+      const task = tasks.get(ctx, id);
+      await (execId === '' ? task.start() : task.startExec(execId));
+      return { pid: task.process(execId).pid };
+    },
+    async delete({ id, execId }, ctx) {
+      if (execId !== '') return ended(await tasks.get(ctx, id).deleteExec(execId));
+      const { exit, pid } = await tasks.delete(ctx, id);
+      return { pid, exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
+    },
+    async exec({ id, execId, terminal, stdin, stdout, stderr, spec }, ctx) {
+      if (spec === undefined) throw invalidArgument('exec needs a process spec');
+      tasks.get(ctx, id).addExec(execId, { terminal, stdin, stdout, stderr }, spec.value);
+      return {};
+    },
+    async state({ id, execId }, ctx) {
+      return state(tasks.get(ctx, id), execId);
+    },
+    async pids({ id }, ctx) {
+      const task = tasks.get(ctx, id);
+      const pids = await task.pids();
+      return { processes: pids.map((pid) => processInfo(task, pid)) };
+    },
+    async kill({ id, execId, signal, all }, ctx) {
+      await tasks.get(ctx, id).kill(execId, signal, all);
+      return {};
+    },
+    async resizePty({ id, execId, width, height }, ctx) {
+      tasks.get(ctx, id).process(execId).resize({ columns: width, rows: height });
+      return {};
+    },
+    async closeIO({ id, execId, stdin }, ctx) {
+      if (stdin) tasks.get(ctx, id).closeStdin(execId);
+      return {};
+    },
+    async wait({ id, execId }, ctx) {
+      const exit = await tasks.get(ctx, id).process(execId).wait(ctx.signal);
+      return { exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
+    },
+    async pause({ id }, ctx) {
+      await tasks.get(ctx, id).pause();
+      return {};
+    },
+    async resume({ id }, ctx) {
+      await tasks.get(ctx, id).resume();
+      return {};
+    },
+    async update({ id, resources }, ctx) {
+      if (resources === undefined) throw invalidArgument('update needs resources');
+      await tasks.get(ctx, id).update(Buffer.from(resources.value).toString());
+      return {};
+    },
+    async connect({ id }, ctx) {
+      return { shimPid: process.pid, taskPid: tasks.get(ctx, id).init.pid, version: 'v3' };
+    },
+    async shutdown() {
+      if (tasks.size > 0) throw failedPrecondition(`${tasks.size} tasks are left`);
+      shutdown();
+      return {};
+    },
+  });
+}
+
+function state(task: Task, execId: string) {
+  const process = task.process(execId);
+  const { id, bundle } = task.request;
+  return { ...process.paths, id, execId, bundle, status: statusOf[process.status], ...ended(process) };
+}
+
+function ended({ pid, exit }: TaskProcess) {
+  if (exit === undefined) return { pid, exitStatus: 0 };
+  return { pid, exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
+}
+
+function processInfo(task: Task, pid: number): { pid: number; info?: Any } {
+  const exec = task.execs.find((process) => process.pid === pid);
+  if (exec === undefined) return { pid };
+  const details = anyPack(ProcessDetailsSchema, create(ProcessDetailsSchema, { execId: exec.execId }));
+  return { pid, info: create(AnySchema, { ...details, typeUrl: ProcessDetailsSchema.typeName }) };
+}
