@@ -55,7 +55,8 @@ class RemoteWriter implements ContentWriter {
   }
 
   async open(): Promise<void> {
-    await this.#ask({ action: WriteAction.STAT });
+    const { total = 0, expected = '' } = this.#options;
+    await this.#ask({ action: WriteAction.STAT, total: BigInt(total), expected });
   }
 
   async write(data: Uint8Array): Promise<void> {
@@ -117,8 +118,8 @@ class RemoteWriter implements ContentWriter {
 
   async #exchange(request: Request): Promise<Response> {
     if (this.#closed) throw failedPrecondition(`writer of ingest ${this.#options.ref} is closed`);
-    const { ref, total, expected } = this.#options;
-    this.#outbox.push({ ref, total: BigInt(total ?? 0), expected: expected ?? '', ...request });
+    const { ref } = this.#options;
+    this.#outbox.push({ ref, ...request });
     const answer = await this.#next();
     if (answer.done === true) throw unavailable(`daemon closed ingest ${ref}`);
     this.#note(answer.value);
@@ -139,7 +140,7 @@ class RemoteWriter implements ContentWriter {
     this.#status = {
       ...this.#status,
       offset: toSize(response.offset),
-      total: toSize(response.total),
+      total: response.total > 0n ? toSize(response.total) : this.#status.total,
       ...(this.#options.expected === undefined ? {} : { expected: this.#options.expected }),
       startedAt: response.startedAt === undefined ? this.#status.startedAt : toDate(response.startedAt),
       updatedAt: response.updatedAt === undefined ? this.#status.updatedAt : toDate(response.updatedAt),
