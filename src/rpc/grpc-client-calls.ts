@@ -17,13 +17,14 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A grpc-js client and the options every call starts from. */
+/** A grpc-js client, the options every call starts from, and the calls running now. */
 export interface Caller {
   readonly client: Client;
   readonly defaults: CallOptions;
+  readonly running: Set<Cancellable>;
 }
 
-interface Cancellable {
+export interface Cancellable {
   cancel(): void;
 }
 
@@ -96,19 +97,15 @@ async function replied(
 ): Promise<unknown> {
   const all = merge(wire.caller.defaults, options);
   all.signal?.throwIfAborted();
-  let call: Cancellable | undefined;
-  const cancel = () => call?.cancel();
-  all.signal?.addEventListener('abort', cancel, { once: true });
+  const reply = Promise.withResolvers<unknown>();
+  const call = start(metadataOf(all), grpcOptionsOf(all), (error, value) =>
+    error === null ? reply.resolve(value) : reply.reject(error),
+  );
+  using _ = cancelling(call, wire.caller, all.signal);
   try {
-    return await new Promise((resolve, reject) => {
-      call = start(metadataOf(all), grpcOptionsOf(all), (error, value) =>
-        error === null ? resolve(value) : reject(error),
-      );
-    });
+    return await reply.promise;
   } catch (error) {
     throw received(error, all.signal);
-  } finally {
-    all.signal?.removeEventListener('abort', cancel);
   }
 }
 
@@ -124,7 +121,7 @@ async function* serverStreaming(wire: Wire, request: never, options?: CallOption
     metadataOf(all),
     grpcOptionsOf(all),
   );
-  yield* responses(call, all.signal);
+  yield* responses(call, wire.caller, all.signal);
 }
 
 async function* bidiStreaming(
@@ -148,7 +145,7 @@ async function* bidiStreaming(
     call.cancel();
   });
   try {
-    yield* responses(call, all.signal);
+    yield* responses(call, wire.caller, all.signal);
   } catch (error) {
     throw inputFailure === undefined ? error : inputFailure.error;
   }
@@ -159,18 +156,33 @@ interface Responses extends AsyncIterable<unknown>, Cancellable {
 }
 
 /** What the server sends; leaving the loop early cancels the call. */
-async function* responses(call: Responses, signal: AbortSignal | undefined): AsyncGenerator<unknown> {
-  const cancel = () => call.cancel();
+async function* responses(
+  call: Responses,
+  caller: Caller,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<unknown> {
   call.on('error', () => {});
-  signal?.addEventListener('abort', cancel, { once: true });
+  using _ = cancelling(call, caller, signal);
   try {
     for await (const message of call) yield message;
   } catch (error) {
     throw received(error, signal);
   } finally {
-    signal?.removeEventListener('abort', cancel);
     call.cancel();
   }
+}
+
+/** Lets the signal and the closing of the channel cancel a call while it runs. */
+function cancelling(call: Cancellable, { running }: Caller, signal: AbortSignal | undefined): Disposable {
+  const cancel = () => call.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  running.add(call);
+  return {
+    [Symbol.dispose]() {
+      running.delete(call);
+      signal?.removeEventListener('abort', cancel);
+    },
+  };
 }
 
 interface Requests extends NodeJS.EventEmitter {

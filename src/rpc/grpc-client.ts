@@ -1,7 +1,7 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Client, credentials } from '@grpc/grpc-js';
 import { maxMessageBytes } from './codec.ts';
-import { type Caller, type CallOptions, callerOf } from './grpc-client-calls.ts';
+import { type Caller, type CallOptions, type Cancellable, callerOf } from './grpc-client-calls.ts';
 
 export type { CallOptions } from './grpc-client-calls.ts';
 
@@ -37,12 +37,20 @@ export interface Channel extends Disposable {
 
 /**
  * A channel to a unix socket (`/run/berth/berth.sock` or `unix:///run/…`). `defaults` go with every call (namespace).
- * Dispose of it to close it; an idle channel does not keep the process alive once disposed.
+ * Disposing of it cancels the calls that run and closes the connection.
  */
 export function openChannel(address: string, defaults: CallOptions = {}): Channel {
   const path = address.replace(/^unix:(?:\/\/(?=\/))?/, '');
   const client = new Client(`unix:${path}`, credentials.createInsecure(), channelOptions);
-  return { address: path, caller: { client, defaults }, [Symbol.dispose]: () => client.close() };
+  const running = new Set<Cancellable>();
+  return {
+    address: path,
+    caller: { client, defaults, running },
+    [Symbol.dispose]() {
+      for (const call of running) call.cancel();
+      client.close();
+    },
+  };
 }
 
 const channelOptions = {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -12,6 +14,7 @@ import { Version } from '../gen/containerd/services/version/v1/version_pb.ts';
 import type { CallInfo } from './grpc-call.ts';
 import { type Channel, createClient, openChannel, type ServiceClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
+import { peerOfSocket } from './peer.ts';
 import { bindService } from './service.ts';
 import { listenUnix } from './unix-listener.ts';
 
@@ -231,6 +234,37 @@ describe('gRPC server and client over a unix socket', () => {
 
   it('shows each call to the hooks', () => {
     assert.ok(seen.calls.includes('containerd.services.content.v1.Content/Info'));
+  });
+
+  it('cancels what runs when its channel is closed', async () => {
+    const own = openChannel(path.join(dir, 's'));
+    const call = createClient(Content, own).info({ digest: 'wait' });
+    await eventually(() => seen.contexts.at(-1)?.signal.aborted === false);
+    own[Symbol.dispose]();
+    await assert.rejects(call, (e) => isKind(e, 'aborted'));
+  });
+
+  it('makes its socket with the mode asked for, whatever the umask', async () => {
+    const before = process.umask(0o777);
+    try {
+      await using _ = await listenUnix(path.join(dir, 'm'), () => {}, { mode: 0o640 });
+      assert.equal((await stat(path.join(dir, 'm'))).mode & 0o777, 0o640);
+    } finally {
+      process.umask(before);
+    }
+    await assert.rejects(stat(path.join(dir, 'm')), { code: 'ENOENT' });
+  });
+
+  it('knows its caller from the kernel', async () => {
+    const connected = Promise.withResolvers<net.Socket>();
+    await using _ = await listenUnix(path.join(dir, 'p'), connected.resolve);
+    const socket = net.connect(path.join(dir, 'p'));
+    const accepted = await connected.promise;
+    const peer = peerOfSocket(accepted);
+    await once(socket, 'connect');
+    accepted.destroy();
+    assert.deepEqual(peer, { uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid });
+    socket.destroy();
   });
 
   it('says unavailable when nobody listens', async () => {
