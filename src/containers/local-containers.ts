@@ -46,7 +46,7 @@ export class LocalContainers implements Containers {
     const id = wanted.id || makeContainerId();
     validateIdentifier(id);
     const name = checkedContainerName(wanted.name || makeContainerName());
-    using _ = await this.#names.acquire(`${namespace}/${name}`);
+    using _ = await this.#names.acquire(`${namespace}/${name}`, ctx.signal);
     await this.#refuseTakenName(ctx, name);
     await using always = new AsyncDisposableStack();
     const leased = await this.#withLease(ctx, always);

@@ -76,7 +76,7 @@ export class StdioDirs {
 
   #adopt(path: string): void {
     const owner = readOwner(join(path, ownerFile)) ?? { namespace: '', containerId: '', execId: '' };
-    this.#dirs.set(path, { path, owner, madeAtMs: statSync(path).mtimeMs });
+    this.#dirs.set(path, { path, owner, madeAtMs: Math.floor(statSync(path).mtimeMs) });
   }
 }
 
