@@ -1,0 +1,169 @@
+import { timestampNow, type Any as WireAny } from '@bufbuild/protobuf/wkt';
+import type { Context } from '../async/context.ts';
+import { failedPrecondition, invalidArgument, isKind, messageOf, notImplemented } from '../errors/error.ts';
+import { compileFilters } from '../events/filters.ts';
+import {
+  type CreateTaskRequest,
+  Tasks as TasksService,
+} from '../gen/containerd/services/tasks/v1/tasks_pb.ts';
+import { Status } from '../gen/containerd/v1/types/types_pb.ts';
+import type { ContainerStore } from '../metadata/container-store.ts';
+import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
+import type { Tasks } from '../runtime/tasks.ts';
+import { toAny, toTimestamp } from './wire.ts';
+
+/** containerd's Tasks service over the shim's tasks. */
+export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceBinding {
+  return bindService(TasksService, {
+    async create(request, ctx) {
+      const { containerId } = request;
+      return { containerId, pid: await tasks.create(ctx, await newTaskOf(request, containers, ctx)) };
+    },
+    async start({ containerId, execId }, ctx) {
+      return { pid: await tasks.start(ctx, containerId, execId) };
+    },
+    async delete({ containerId }, ctx) {
+      return deletedToWire(containerId, await tasks.delete(ctx, containerId));
+    },
+    async deleteProcess({ containerId, execId }, ctx) {
+      return deletedToWire(execId, await tasks.deleteExec(ctx, containerId, required(execId)));
+    },
+    async get({ containerId, execId }, ctx) {
+      return { process: stateToWire(await tasks.get(ctx, containerId, execId)) };
+    },
+    async list(_request, ctx) {
+      return { tasks: (await tasks.list(ctx)).map(stateToWire) };
+    },
+    async kill({ containerId, execId, signal, all }, ctx) {
+      await tasks.kill(ctx, containerId, signal, { execId, all });
+      return {};
+    },
+    async exec({ containerId, execId, spec, stdin, stdout, stderr, terminal }, ctx) {
+      const process = {
+        execId: required(execId),
+        spec: given(spec, 'spec'),
+        stdin,
+        stdout,
+        stderr,
+        terminal,
+      };
+      await tasks.exec(ctx, containerId, process);
+      return {};
+    },
+    async resizePty({ containerId, execId, width, height }, ctx) {
+      await tasks.resize(ctx, containerId, execId, { columns: width, rows: height });
+      return {};
+    },
+    async closeIO({ containerId, execId, stdin }, ctx) {
+      if (stdin) await tasks.closeStdin(ctx, containerId, execId);
+      return {};
+    },
+    async pause({ containerId }, ctx) {
+      await tasks.pause(ctx, containerId);
+      return {};
+    },
+    async resume({ containerId }, ctx) {
+      await tasks.resume(ctx, containerId);
+      return {};
+    },
+    async listPids({ containerId }, ctx) {
+      const pids = await tasks.pids(ctx, containerId);
+      return { processes: pids.map(({ pid, info }) => (info ? { pid, info: toAny(info) } : { pid })) };
+    },
+    async checkpoint() {
+      throw notImplemented('checkpoint');
+    },
+    async update({ containerId, resources, annotations }, ctx) {
+      await tasks.update(ctx, containerId, given(resources, 'resources'), annotations);
+      return {};
+    },
+    async metrics({ filters }, ctx) {
+      return { metrics: await metricsOf(tasks, filters, ctx) };
+    },
+    async wait({ containerId, execId }, ctx) {
+      const { exitStatus, exitedAt } = await tasks.wait(ctx, containerId, execId);
+      return { exitStatus, exitedAt: toTimestamp(exitedAt) };
+    },
+  });
+}
+
+/** Runtime, options and specification come from the container's record; options of the request go first. */
+async function newTaskOf(
+  request: CreateTaskRequest,
+  containers: ContainerStore,
+  ctx: Context,
+): Promise<NewTask> {
+  if (request.checkpoint !== undefined) throw notImplemented('restore from a checkpoint');
+  const { containerId, stdin, stdout, stderr, terminal, rootfs, runtimePath } = request;
+  const { spec, runtime } = await containers.get(ctx, containerId);
+  if (spec === undefined) throw failedPrecondition(`container ${containerId} has no runtime spec`);
+  return {
+    containerId,
+    spec: spec.value,
+    rootfs: rootfs.map(({ type, source, target, options }) => ({ type, source, target, options })),
+    runtimeName: runtimePath === '' ? runtime.name : runtimePath,
+    options: request.options ?? runtime.options,
+    stdin,
+    stdout,
+    stderr,
+    terminal,
+  };
+}
+
+const statusToWire = {
+  unknown: Status.UNKNOWN,
+  created: Status.CREATED,
+  running: Status.RUNNING,
+  stopped: Status.STOPPED,
+  paused: Status.PAUSED,
+  pausing: Status.PAUSING,
+} as const satisfies Record<TaskStatus, Status>;
+
+/** `id` is the exec's, or the container's for its first process. */
+function stateToWire({ execId, status, exitedAt, ...state }: TaskState) {
+  return {
+    ...state,
+    id: execId === '' ? state.containerId : execId,
+    status: statusToWire[status],
+    ...(exitedAt === undefined ? {} : { exitedAt: toTimestamp(exitedAt) }),
+  };
+}
+
+const deletedToWire = (id: string, { pid, exitStatus, exitedAt }: DeletedTask) => ({
+  id,
+  pid,
+  exitStatus,
+  exitedAt: toTimestamp(exitedAt),
+});
+
+/** Metrics of the running tasks that match; one that cannot tell is left out and logged, as containerd does. */
+async function metricsOf(tasks: Tasks, filters: readonly string[], ctx: Context) {
+  const matches = compileFilters(filters);
+  const wanted = (await tasks.list(ctx)).filter(({ containerId }) =>
+    matches(([field]) => ({ id: containerId, namespace: ctx.namespace })[field ?? '']),
+  );
+  const metrics = await Promise.all(wanted.map(({ containerId }) => metricOf(tasks, containerId, ctx)));
+  return metrics.filter((metric) => metric !== undefined);
+}
+
+async function metricOf(tasks: Tasks, id: string, ctx: Context) {
+  try {
+    const data = await tasks.metrics(ctx, id);
+    return { id, timestamp: timestampNow(), ...(data === undefined ? {} : { data: toAny(data) }) };
+  } catch (error) {
+    if (isKind(error, 'not_implemented')) throw error;
+    ctx.log.warn({ id, error: messageOf(error) }, 'no metrics of a task');
+    return undefined;
+  }
+}
+
+function required(execId: string): string {
+  if (execId === '') throw invalidArgument('exec id must not be empty');
+  return execId;
+}
+
+function given(any: WireAny | undefined, what: string): WireAny {
+  if (any === undefined) throw invalidArgument(`${what} must be set`);
+  return any;
+}
