@@ -80,7 +80,7 @@ export class WorkerPool<Job, Outcome> {
 
   #take(): Worker {
     const parked = this.#idle.pop();
-    if (parked === undefined) return new Worker(this.#options.script, { stdin: false });
+    if (parked === undefined) return new Worker(this.#options.script, { execArgv: [] });
     clearTimeout(parked.timer);
     parked.worker.ref();
     return parked.worker;
