@@ -1,0 +1,69 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Context, silentLog } from '../../src/async/context.ts';
+import { openLocalBlobs } from '../../src/content/local/local-blobs.ts';
+import { EventExchange } from '../../src/events/exchange.ts';
+import { type Metadata, openMetadata } from '../../src/metadata/metadata.ts';
+import { hostPlatform } from '../../src/oci/platform.ts';
+import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
+import { type TransferParts, transferParts } from '../../src/transfer/parts.ts';
+
+const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
+
+/** The real stores under transfer in a directory of their own, without a daemon around them. */
+export interface Stack extends AsyncDisposable {
+  readonly dir: string;
+  readonly metadata: Metadata;
+  readonly parts: TransferParts;
+  readonly ctx: Context;
+}
+
+export async function openStack(namespace = 'test'): Promise<Stack> {
+  mkdirSync(work, { recursive: true });
+  const dir = mkdtempSync(join(work, 'transfer-'));
+  const contentRoot = join(dir, 'content');
+  const metadata = await openMetadata({
+    path: join(dir, 'metadata.db'),
+    blobs: await openLocalBlobs(contentRoot),
+    drivers: [await openOverlayDriver({ root: join(dir, 'overlayfs') })],
+    events: new EventExchange(),
+    log: silentLog,
+  });
+  const { content, images, leases, snapshotters } = metadata;
+  const stores = { content, images, leases, snapshotters };
+  const parts = transferParts({
+    ...stores,
+    defaultSnapshotter: 'overlayfs',
+    platform: hostPlatform(),
+    contentRoot,
+  });
+  const ctx = {
+    signal: new AbortController().signal,
+    namespace,
+    log: silentLog,
+    caller: { kind: 'test' },
+  } as const;
+  return {
+    dir,
+    metadata,
+    parts,
+    ctx,
+    async [Symbol.asyncDispose]() {
+      parts[Symbol.dispose]();
+      await metadata[Symbol.asyncDispose]();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What a failed or finished pull may leave: blobs, ingests, leases, snapshots, images by name. */
+export async function inventory({ metadata, ctx }: Stack) {
+  const snapshotter = metadata.snapshotters.get('overlayfs');
+  return {
+    images: (await metadata.images.list(ctx)).map(({ name }) => name),
+    blobs: (await metadata.content.list(ctx)).map(({ digest }) => digest as string),
+    ingests: (await metadata.content.listStatuses(ctx)).map(({ ref }) => ref),
+    leases: (await metadata.leases.list(ctx)).length,
+    snapshots: ((await snapshotter?.list(ctx)) ?? []).map(({ name }) => name),
+  };
+}
