@@ -131,6 +131,7 @@ export interface LogEntry {
 /** Labels that the verbs put on their records. */
 export const containerLabels = {
   name: 'berth/name',
+  /** The log URI, to start the container again with. */
   logs: 'berth/logs',
   autoRemove: 'berth/auto-remove',
   /** containerd's clients read it to stop a container. */

@@ -27,6 +27,8 @@ export interface Plan {
   readonly name: string;
   readonly image: Image;
   readonly snapshotter: Snapshotter;
+  /** '' when no logs are kept. */
+  readonly logUri: string;
   readonly wanted: NewContainerOfImage;
 }
 
@@ -107,7 +109,11 @@ function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: RuntimeSp
   };
 }
 
-function labelsOf(ctx: Context, { id, name, wanted }: Plan, image: ImageProcess): Record<string, string> {
+function labelsOf(
+  ctx: Context,
+  { id, name, logUri, wanted }: Plan,
+  image: ImageProcess,
+): Record<string, string> {
   const { kept, dropped } = inheritedLabels(image.labels);
   if (dropped.length > 0)
     ctx.log.warn({ id, labels: dropped.slice(0, 20) }, 'labels of the image were not taken over');
@@ -116,7 +122,7 @@ function labelsOf(ctx: Context, { id, name, wanted }: Plan, image: ImageProcess)
     [containerLabels.stopSignal]: checkedSignal(wanted.stopSignal || image.stopSignal || 'SIGTERM'),
     ...wanted.labels,
     [containerLabels.name]: name,
-    ...(wanted.logs ? { [containerLabels.logs]: 'cri' } : {}),
+    ...(logUri === '' ? {} : { [containerLabels.logs]: logUri }),
     ...(wanted.autoRemove ? { [containerLabels.autoRemove]: 'true' } : {}),
   };
 }

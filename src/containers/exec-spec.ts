@@ -10,7 +10,7 @@ import { withTempMount } from '../sys/temp-mount.ts';
 import type { WantedProcess } from './containers.ts';
 import { ownCapabilities } from './host-facts.ts';
 import { openRootfs, readAccountFiles } from './rootfs.ts';
-import type { TaskGlance } from './task-control.ts';
+import { isAlive, type TaskGlance } from './task-control.ts';
 
 /** JSON of a spec or process as an Any. */
 export const toAny = (typeUrl: string, value: RuntimeSpec | ProcessSpec): Any => ({
@@ -21,19 +21,15 @@ export const toAny = (typeUrl: string, value: RuntimeSpec | ProcessSpec): Any =>
 /** The process of a container's recorded spec. @throws failed_precondition when it has none that can be read */
 export function firstProcessOf({ id, spec }: Container): ProcessSpec {
   const isSpec = spec?.typeUrl.endsWith(specTypeUrl) === true;
-  const process = isSpec ? (parse(spec.value)?.process as Partial<ProcessSpec> | undefined) : undefined;
-  if (process?.cwd === undefined || process.user === undefined)
+  const found = isSpec ? (parse(spec.value)?.process as Partial<ProcessSpec> | undefined) : undefined;
+  if (found?.cwd === undefined || found.user === undefined)
     throw failedPrecondition(`container ${id} has no runtime spec with a process`);
   const none = { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] };
+  const { cwd, user, args = [], env = [], rlimits = [], noNewPrivileges = false } = found;
   return {
-    rlimits: [],
-    noNewPrivileges: true,
-    ...process,
-    cwd: process.cwd,
-    user: process.user,
-    args: process.args ?? [],
-    env: process.env ?? [],
-    capabilities: { ...none, ...process.capabilities },
+    ...found,
+    ...{ cwd, user, args, env, rlimits, noNewPrivileges },
+    capabilities: { ...none, ...found.capabilities },
   };
 }
 
@@ -64,7 +60,7 @@ async function userInside(
   user: string,
   { snapshotter, task }: Parameters<typeof buildExecSpec>[3],
 ): Promise<ResolvedUser> {
-  if (task?.alive && task.pid > 0) return userAt(`/proc/${task.pid}/root`, user);
+  if (task !== undefined && isAlive(task) && task.pid > 0) return userAt(`/proc/${task.pid}/root`, user);
   if (snapshotter === undefined || container.snapshotKey === '') return resolveUser(user, {});
   const mounts = await snapshotter.mounts(ctx, container.snapshotKey);
   return withTempMount(mounts.map(readonly), async (path) => userAt(path, user));

@@ -7,6 +7,7 @@ import type { NamespaceStore } from '../metadata/namespace-store.ts';
 import { containerLabels } from './containers.ts';
 import type { LocalContainers } from './local-containers.ts';
 import type { ContainerParts } from './parts.ts';
+import { isAlive } from './task-control.ts';
 
 const stdioAgeMs = 3_600_000;
 const sweepEveryMs = 600_000;
@@ -98,7 +99,7 @@ async function isLeftOver(
   createdAt: Date,
 ): Promise<boolean> {
   const task = await tasks.find(ctx, id);
-  return task === undefined ? createdAt.getTime() < processStartMs : !task.alive;
+  return task === undefined ? createdAt.getTime() < processStartMs : !isAlive(task);
 }
 
 async function sweepStdio({ verbs, tasks, log }: HousekeepingParts, signal: AbortSignal): Promise<void> {

@@ -26,6 +26,7 @@ import type { ContainerParts } from './parts.ts';
 import { undoQuietly } from './quiet-undo.ts';
 import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
 import { StdioDirs } from './stdio-dirs.ts';
+import { isAlive } from './task-control.ts';
 
 /** The verbs over this daemon's stores. Make one a daemon: it serialises names and owns the FIFO directory. */
 export class LocalContainers implements Containers {
@@ -52,15 +53,16 @@ export class LocalContainers implements Containers {
     const leased = await this.#withLease(ctx, always);
     await using made = new AsyncDisposableStack();
     const image = await findImage(leased, this.#parts.images, wanted.image);
+    const logUri = wanted.logs ? await this.#prepareLogs(ctx, namespace, id, made) : '';
     const plan: Plan = {
       namespace,
       id,
       name,
       image,
       snapshotter: this.#snapshotter(wanted.snapshotter),
+      logUri,
       wanted,
     };
-    const logUri = wanted.logs ? await this.#prepareLogs(ctx, namespace, id, made) : '';
     await makeContainer(leased, this.#parts, plan, made);
     made.move();
     return { id, name, logUri };
@@ -102,8 +104,8 @@ export class LocalContainers implements Containers {
     const namespace = validNamespace(ctx);
     const { id, labels }: Container = await this.#parts.containers.get(ctx, wanted.containerId);
     if (labels[containerLabels.logs] === undefined) throw failedPrecondition(`container ${id} keeps no logs`);
-    const isAlive = async () => (await this.#parts.tasks.find(ctx, id))?.alive === true;
-    yield* readLog({ path: this.#logs.path(namespace, id), isAlive, signal: ctx.signal }, wanted);
+    const running = async () => isAlive(await this.#parts.tasks.find(ctx, id));
+    yield* readLog({ path: this.#logs.path(namespace, id), isAlive: running, signal: ctx.signal }, wanted);
   }
 
   async #refuseTakenName(ctx: Context, name: string): Promise<void> {

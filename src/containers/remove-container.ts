@@ -2,6 +2,7 @@ import type { Context } from '../async/context.ts';
 import { failedPrecondition, isKind, unavailable } from '../errors/error.ts';
 import type { Container } from '../metadata/container-store.ts';
 import type { ContainerParts } from './parts.ts';
+import { isAlive, type TaskControl, type TaskGlance } from './task-control.ts';
 
 const SIGKILL = 9;
 const killTimeoutMs = 10_000;
@@ -15,17 +16,23 @@ export async function removeTask(
 ): Promise<void> {
   const task = await tasks.find(ctx, id);
   if (task === undefined) return;
-  if (task.alive && !force)
-    throw failedPrecondition(`container ${id} is running: stop it first, or use force`);
-  if (task.alive) await killAndWait(ctx, tasks, id);
+  if (isAlive(task) && !force)
+    throw failedPrecondition(`container ${id} is ${task.status}: stop it first, or use force`);
+  if (isAlive(task)) await killAndWait(ctx, tasks, id, task.status);
   await ignoreMissing(tasks.delete(ctx, id));
 }
 
-async function killAndWait(ctx: Context, tasks: ContainerParts['tasks'], id: string): Promise<void> {
+async function killAndWait(
+  ctx: Context,
+  tasks: TaskControl,
+  id: string,
+  status: TaskGlance['status'],
+): Promise<void> {
   const deadline = AbortSignal.any([ctx.signal, AbortSignal.timeout(killTimeoutMs)]);
   const limited: Context = { ...ctx, signal: deadline };
   const exited = ignoreMissing(tasks.wait(limited, id));
   await ignoreMissing(tasks.kill(limited, id, SIGKILL));
+  if (status === 'paused' || status === 'pausing') await ignoreMissing(tasks.resume(limited, id));
   await Promise.race([exited, rejectAt(deadline, id)]);
 }
 

@@ -2,24 +2,29 @@ import type { Context } from '../async/context.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { ChainId } from '../oci/digest.ts';
 
-/** What the verbs need of running tasks; the namespace is the context's. */
+/** What the verbs need of running tasks (the runtime's `Tasks` is one); the namespace is the context's. */
 export interface TaskControl {
   /** The task of a container, undefined when it has none. */
   find(ctx: Context, containerId: string): Promise<TaskGlance | undefined>;
-  /** Signals every process of the task. @throws not_found */
+  /** Signals the first process. @throws not_found (also: has exited already) */
   kill(ctx: Context, containerId: string, signal: number): Promise<void>;
+  /** Lets a paused task go on, so that it can die. @throws not_found */
+  resume(ctx: Context, containerId: string): Promise<void>;
   /** Resolves when the first process has exited. @throws not_found */
-  wait(ctx: Context, containerId: string): Promise<void>;
+  wait(ctx: Context, containerId: string): Promise<unknown>;
   /** Deletes a task that has exited. @throws not_found, failed_precondition (running) */
-  delete(ctx: Context, containerId: string): Promise<void>;
+  delete(ctx: Context, containerId: string): Promise<unknown>;
 }
 
 export interface TaskGlance {
-  /** False once the first process has exited. */
-  readonly alive: boolean;
+  readonly status: 'unknown' | 'created' | 'running' | 'paused' | 'pausing' | 'stopped';
   /** Of the first process; 0 when it is not known. */
   readonly pid: number;
 }
+
+/** Has the first process not exited yet? No task at all is not alive. */
+export const isAlive = (task: TaskGlance | undefined): boolean =>
+  task !== undefined && task.status !== 'stopped';
 
 /** Sees to it that an image's layers for this machine are snapshots. */
 export interface Unpacker {

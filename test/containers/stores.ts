@@ -46,13 +46,16 @@ export class PaperTasks implements TaskControl {
 
   async find(_: Context, id: string) {
     const alive = this.alive.get(id);
-    return alive === undefined ? undefined : { alive, pid: 0 };
+    if (alive === undefined) return undefined;
+    return { status: alive ? ('running' as const) : ('stopped' as const), pid: 0 };
   }
 
   async kill(_: Context, id: string, signal: number) {
     this.calls.push(`kill ${signal}`);
     this.exit(id);
   }
+
+  async resume() {}
 
   async wait(_: Context, id: string) {
     while (this.alive.get(id) === true) await new Promise((resolve) => setTimeout(resolve, 5));
