@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { BerthError, codeOf, kindOf, messageOf } from '../errors/error.ts';
 import type { Globals } from './cli.ts';
 import type { Failure } from './command.ts';
@@ -25,12 +25,16 @@ const cannotInvoke = 126;
 const notFound = 127;
 
 /** Tells the user in one line what failed and why, and in a second what to do. @returns the exit status */
-export function reportFailure(failure: Failure, stderr: NodeJS.WriteStream, env: Environment): number {
+export async function reportFailure(
+  failure: Failure,
+  stderr: NodeJS.WriteStream,
+  env: Environment,
+): Promise<number> {
   const { error, globals } = failure;
   if (kindOf(error) === 'aborted' && error instanceof Error && error.name === 'AbortError')
     return interrupted;
   const colours = coloursFor(stderr, env);
-  const { message, hint } = explain(failure);
+  const { message, hint } = await explain(failure);
   stderr.write(`${colours.red('berth:')} ${firstLines(message)}\n`);
   if (hint !== undefined) stderr.write(`${colours.dim(`hint: ${hint}`)}\n`);
   if (globals.debug) for (const line of causes(error)) stderr.write(`  ${line}\n`);
@@ -39,33 +43,58 @@ export function reportFailure(failure: Failure, stderr: NodeJS.WriteStream, env:
 
 const firstLines = (text: string): string => text.split('\n').map(printable).join('\n  ').trimEnd();
 
-function explain({ error, globals, command }: Failure): { message: string; hint: string | undefined } {
-  const message = messageOf(error);
-  if (error instanceof CliError) return { message, hint: error.hint };
+async function explain({ error, globals, command }: Failure): Promise<Explanation> {
+  if (error instanceof CliError) return { message: error.message, hint: error.hint };
   if (kindOf(error) === 'unavailable') {
-    const absent = daemonProblem(globals);
+    const absent = await daemonProblem(globals);
     if (absent !== undefined) return absent;
   }
-  return { message: `${command}: ${message}`, hint: hintFor(error, command) };
+  return { message: `${command}: ${plain(messageOf(error))}`, hint: hintFor(error, command) };
 }
 
-/** Why the socket does not answer, judged by looking at it; undefined when it looks well. */
-function daemonProblem({ address }: Globals): { message: string; hint: string } | undefined {
+interface Explanation {
+  readonly message: string;
+  readonly hint: string | undefined;
+}
+
+/** Go clients need the kind at the end of a message; people do not where it adds nothing. */
+const plain = (message: string): string =>
+  message.replace(/: (?:invalid argument|failed precondition|unavailable|unknown|internal)$/, '');
+
+/** Why the socket does not answer, judged by trying it; undefined when it does. */
+async function daemonProblem({ address }: Globals): Promise<Explanation | undefined> {
   const path = address.replace(/^unix:\/\//, '');
   const message = `cannot reach the daemon at ${path}`;
-  try {
-    if (!statSync(path).isSocket()) return { message: `${message}: not a socket`, hint: 'check --address' };
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return { message: `${message}: it does not answer`, hint: 'is berthd running? start it: sudo berthd' };
-  } catch (error) {
-    if (codeOf(error) === 'EACCES') {
-      const hint = 'use sudo, or become a member of the group that owns the socket';
-      return { message: `${message}: permission denied`, hint };
-    }
-    const hint =
-      'start the daemon (sudo berthd, or systemctl start berth), or name its socket with --address';
-    return { message: `${message}: no such socket`, hint };
+  const start = 'start the daemon (sudo berthd, or systemctl start berth), or name its socket with --address';
+  switch (await connectFailure(path)) {
+    case undefined:
+      return undefined;
+    case 'EACCES':
+    case 'EPERM':
+      return {
+        message: `${message}: permission denied`,
+        hint: 'use sudo, or become a member of the group that owns the socket',
+      };
+    case 'ENOENT':
+      return { message: `${message}: no such socket`, hint: start };
+    case 'ECONNREFUSED':
+      return { message: `${message}: nobody listens`, hint: start };
+    case 'ENOTSOCK':
+      return { message: `${message}: not a socket`, hint: 'check --address' };
+    default:
+      return { message: `${message}: it does not answer`, hint: 'look at the log of berthd' };
   }
+}
+
+const connectPatienceMs = 1_000;
+
+function connectFailure(path: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.setTimeout(connectPatienceMs, () => resolve('ETIMEDOUT'));
+    socket.once('connect', () => resolve(undefined));
+    socket.once('error', (error) => resolve(codeOf(error) ?? 'unknown'));
+  });
 }
 
 function hintFor(error: unknown, command: string): string | undefined {
@@ -78,6 +107,8 @@ function hintFor(error: unknown, command: string): string | undefined {
     case 'unauthenticated':
     case 'permission_denied':
       return command === 'pull' || command === 'run' ? 'give credentials: berth pull --user name' : undefined;
+    case 'unavailable':
+      return command === 'pull' || command === 'run' ? 'can this machine reach the registry?' : undefined;
     case 'not_implemented':
       return 'the daemon does not support this';
     case 'resource_exhausted':

@@ -25,7 +25,7 @@ export async function runContainer(
       ? await runDetached(cli, client, container, options)
       : await runAttached(cli, client, container, options);
   } catch (error) {
-    if (options.rm === true) await discard(client, container.id);
+    if (options.rm === true) await discard(client, container.id).catch(() => {});
     throw error;
   }
 }

@@ -78,7 +78,7 @@ export function addRunOptions(command: Command): void {
     .option('--pull <when>', 'always, missing or never', 'missing')
     .option('--platform <os/arch>', "platform of the image; default: this machine's")
     .option('--snapshotter <name>', 'snapshotter for the root file system')
-    .option('--no-sig-proxy', 'do not send signals on to the container')
+    .option('--no-sig-proxy', 'do not send signals on to the container', true)
     .option('--detach-keys <keys>', 'keys that leave the container running', 'ctrl-p,ctrl-q')
     .option('-q, --quiet', 'do not show the progress of a pull')
     .option('--plain-http', 'speak HTTP without TLS to the registry');

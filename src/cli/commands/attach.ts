@@ -12,8 +12,8 @@ interface Options {
 export function define(command: Command): void {
   command
     .argument('<container>', 'name or id')
-    .option('--no-stdin', 'do not connect standard input')
-    .option('--no-sig-proxy', 'do not send signals on to the container')
+    .option('--no-stdin', 'do not connect standard input', true)
+    .option('--no-sig-proxy', 'do not send signals on to the container', true)
     .option('--detach-keys <keys>', 'keys that leave it running', 'ctrl-p,ctrl-q');
   act<Options>(command, attach);
 }

@@ -32,7 +32,7 @@ export function define(command: Command): void {
     .argument('[name]', 'only images of this repository, with or without a tag')
     .option('-q, --quiet', 'ids only')
     .option('--digests', 'show digests')
-    .option('--no-trunc', 'do not cut ids')
+    .option('--no-trunc', 'do not cut ids', true)
     .option('-f, --filter <key=value>', 'reference or label', collect);
   act<Options>(command, images);
 }

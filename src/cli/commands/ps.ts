@@ -15,7 +15,7 @@ export function define(command: Command): void {
   command
     .option('-a, --all', 'also those that do not run')
     .option('-q, --quiet', 'ids only')
-    .option('--no-trunc', 'do not cut ids and commands')
+    .option('--no-trunc', 'do not cut ids and commands', true)
     .option('-f, --filter <key=value>', 'id, name, label, status, ancestor or exited', collect)
     .option('--last <number>', 'the newest containers, running or not')
     .option('-l, --latest', 'the newest container, running or not');
