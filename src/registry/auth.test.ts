@@ -114,7 +114,12 @@ test('reach is told by address, names count as public', () => {
 
 test('a token answer is taken only when it can go into a header', () => {
   assert.deepEqual(parseToken('{"token":"abc","expires_in":300}'), { value: 'abc', lifetimeMs: 295_000 });
-  assert.deepEqual(parseToken('{"access_token":"abc"}'), { value: 'abc', lifetimeMs: 55_000 });
+  for (const text of [
+    '{"access_token":"abc"}',
+    '{"token":"abc","expires_in":1}',
+    '{"token":"abc","expires_in":-1}',
+  ])
+    assert.deepEqual(parseToken(text), { value: 'abc', lifetimeMs: 55_000 });
   for (const text of ['', '[]', 'null', '{}', '{"token":1}', '{"token":"a b"}', '{"token":"a\\r\\nX: y"}'])
     assert.equal(parseToken(text), undefined, text);
   assert.equal(parseToken(JSON.stringify({ token: 'x'.repeat(50_000) })), undefined);

@@ -9,7 +9,7 @@ const limits = {
   bodyBytes: 1024 * 1024,
   tokenChars: 48 * 1024,
   leewaySeconds: 5,
-  defaultSeconds: 60,
+  leastSeconds: 60,
 } as const;
 
 /** Whom to ask for a token, and for what (distribution spec, "token authentication"). */
@@ -117,9 +117,9 @@ export function parseToken(text: string): Token | undefined {
   const value = [answer?.token, answer?.access_token].find((v) => typeof v === 'string' && v !== '');
   if (typeof value !== 'string' || value.length > limits.tokenChars || !/^[\x21-\x7e]+$/.test(value))
     return undefined;
-  const asked = answer?.expires_in;
-  const seconds = typeof asked === 'number' && asked > 0 ? Math.min(asked, 86_400) : limits.defaultSeconds;
-  return { value, lifetimeMs: Math.max(0, seconds - limits.leewaySeconds) * 1000 };
+  const asked = typeof answer?.expires_in === 'number' ? answer.expires_in : 0;
+  const seconds = Math.min(Math.max(asked, limits.leastSeconds), 86_400); // at least 60 s by the token specification
+  return { value, lifetimeMs: (seconds - limits.leewaySeconds) * 1000 };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {
