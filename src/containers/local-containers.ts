@@ -32,6 +32,7 @@ import { isAlive } from './task-control.ts';
 export class LocalContainers implements Containers {
   readonly #parts: ContainerParts;
   readonly #names = new KeyedLock();
+  readonly #ids = new KeyedLock();
   readonly #logs: LogPaths;
   /** For the housekeeping that follows events, see housekeeping.ts. */
   readonly stdio: StdioDirs;
@@ -47,8 +48,9 @@ export class LocalContainers implements Containers {
     const id = wanted.id || makeContainerId();
     validateIdentifier(id);
     const name = checkedContainerName(wanted.name || makeContainerName());
-    using _ = await this.#names.acquire(`${namespace}/${name}`, ctx.signal);
-    await this.#refuseTakenName(ctx, name);
+    using _name = await this.#names.acquire(`${namespace}/${name}`, ctx.signal);
+    using _id = await this.#ids.acquire(`${namespace}/${id}`, ctx.signal);
+    await this.#refuseTaken(ctx, id, name);
     await using always = new AsyncDisposableStack();
     const leased = await this.#withLease(ctx, always);
     await using made = new AsyncDisposableStack();
@@ -108,10 +110,12 @@ export class LocalContainers implements Containers {
     yield* readLog({ path: this.#logs.path(namespace, id), isAlive: running, signal: ctx.signal }, wanted);
   }
 
-  async #refuseTakenName(ctx: Context, name: string): Promise<void> {
-    const taken = await this.#parts.containers.list(ctx, [`labels."${containerLabels.name}"=="${name}"`]);
-    if (taken[0] !== undefined)
-      throw alreadyExists(`container name ${name} is in use by ${taken[0].id}: already exists`);
+  async #refuseTaken(ctx: Context, id: string, name: string): Promise<void> {
+    const filters = [`id==${id}`, `labels."${containerLabels.name}"=="${name}"`];
+    const [taken] = await this.#parts.containers.list(ctx, filters);
+    if (taken === undefined) return;
+    const what = taken.id === id ? `container ${id}` : `container name ${name} (of ${taken.id})`;
+    throw alreadyExists(`${what}: already exists`);
   }
 
   /** Keeps the snapshot from garbage collection until the record names it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { silentLog } from '../../src/async/context.ts';
 import { keepHouse } from '../../src/containers/housekeeping.ts';
@@ -98,8 +98,9 @@ test('a name is given once, also to many at the same time', async () => {
 });
 
 test('an id is given once, and the loser leaves the winner alone', async () => {
-  const { id } = await bench.create({ id: 'one' });
-  await assert.rejects(bench.create({ id: 'one' }), { kind: 'already_exists' });
+  const { id, logUri } = await bench.create({ id: 'one', logs: true });
+  await assert.rejects(bench.create({ id: 'one', logs: true }), { kind: 'already_exists' });
+  assert.ok(existsSync(dirname(logUri.slice('cri://'.length))));
   assert.equal((await recordOf(id)).id, 'one');
   await bench.metadata.snapshotters.get('overlayfs')?.mounts(ctx, 'one');
   await remove(id);
