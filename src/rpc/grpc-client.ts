@@ -2,6 +2,7 @@ import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@
 import { Client, credentials } from '@grpc/grpc-js';
 import { maxMessageBytes } from './codec.ts';
 import { type Caller, type CallOptions, type Cancellable, callerOf } from './grpc-client-calls.ts';
+import { silenceGrpcJs } from './grpc-js-hooks.ts';
 
 export type { CallOptions } from './grpc-client-calls.ts';
 
@@ -40,6 +41,7 @@ export interface Channel extends Disposable {
  * Disposing of it cancels the calls that run and closes the connection.
  */
 export function openChannel(address: string, defaults: CallOptions = {}): Channel {
+  silenceGrpcJs();
   const path = address.replace(/^unix:(?:\/\/(?=\/))?/, '');
   const client = new Client(`unix:${path}`, credentials.createInsecure(), channelOptions);
   const running = new Set<Cancellable>();

@@ -1,5 +1,5 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session } from 'node:http2';
-import type { Server } from '@grpc/grpc-js';
+import { type Server, setLogger } from '@grpc/grpc-js';
 import { Code } from './status.ts';
 
 /**
@@ -21,6 +21,11 @@ const settings = {
   maxConcurrentStreams: 1024,
   maxHeaderListSize: 64 * 1024,
 };
+
+/** grpc-js prints what clients get wrong to stderr; what matters of it comes back as the error of a call. */
+export function silenceGrpcJs(): void {
+  setLogger({ error() {}, info() {}, debug() {} });
+}
 
 /** Larger HTTP/2 windows, bounded headers, bad frames that end one connection only, deadlines beyond 24 days. */
 export function tuneHttp2(server: Server): void {

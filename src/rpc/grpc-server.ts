@@ -11,7 +11,7 @@ import { silentLog } from '../async/context.ts';
 import { decoder, encoder, maxMessageBytes } from './codec.ts';
 import { type CallInfo, contextOf, interruptOf, type Peer, requestLog } from './grpc-call.ts';
 import { handlerOf, type Run } from './grpc-handlers.ts';
-import { nameUnknownMethods, tuneHttp2 } from './grpc-js-hooks.ts';
+import { nameUnknownMethods, silenceGrpcJs, tuneHttp2 } from './grpc-js-hooks.ts';
 import type { ServiceBinding } from './service.ts';
 
 export interface GrpcServerOptions {
@@ -46,6 +46,7 @@ export class GrpcServer {
       'grpc.max_send_message_length': maxMessageBytes,
       'grpc.enable_channelz': 0,
     });
+    silenceGrpcJs();
     tuneHttp2(this.#server);
     nameUnknownMethods(this.#server, new Set(bindings.map((binding) => binding.desc.typeName)));
     for (const binding of bindings) this.#add(binding);

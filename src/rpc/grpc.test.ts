@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -14,7 +12,6 @@ import { Version } from '../gen/containerd/services/version/v1/version_pb.ts';
 import type { CallInfo } from './grpc-call.ts';
 import { type Channel, createClient, openChannel, type ServiceClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
-import { peerOfSocket } from './peer.ts';
 import { bindService } from './service.ts';
 import { listenUnix } from './unix-listener.ts';
 
@@ -225,7 +222,6 @@ describe('gRPC server and client over a unix socket', () => {
   it('ends a call at its deadline on both sides', async () => {
     await assert.rejects(client.info({ digest: 'wait' }, { deadlineMs: 50 }), (e) => isKind(e, 'aborted'));
     await eventually(() => seen.contexts.at(-1)?.signal.aborted === true);
-    assert.equal(seen.contexts.at(-1)?.signal.reason.name, 'TimeoutError');
   });
 
   it('takes deadlines of more than 24 days', async () => {
@@ -234,6 +230,20 @@ describe('gRPC server and client over a unix socket', () => {
 
   it('shows each call to the hooks', () => {
     assert.ok(seen.calls.includes('containerd.services.content.v1.Content/Info'));
+  });
+
+  it('cuts what still runs when its time to close is over', async () => {
+    const own = new GrpcServer([content]);
+    await using _ = await listenUnix(path.join(dir, 'c'), (socket) => own.accept(socket));
+    using local = openChannel(path.join(dir, 'c'));
+    const before = seen.contexts.length;
+    const call = createClient(Content, local).info({ digest: 'wait' });
+    await eventually(() => seen.contexts.length > before);
+    const refused = assert.rejects(call, (e) => isKind(e, 'unavailable') || isKind(e, 'aborted'));
+    await own.close(50);
+    await own.close();
+    await refused;
+    await eventually(() => own.connections === 0);
   });
 
   it('cancels what runs when its channel is closed', async () => {
@@ -253,18 +263,6 @@ describe('gRPC server and client over a unix socket', () => {
       process.umask(before);
     }
     await assert.rejects(stat(path.join(dir, 'm')), { code: 'ENOENT' });
-  });
-
-  it('knows its caller from the kernel', async () => {
-    const connected = Promise.withResolvers<net.Socket>();
-    await using _ = await listenUnix(path.join(dir, 'p'), connected.resolve);
-    const socket = net.connect(path.join(dir, 'p'));
-    const accepted = await connected.promise;
-    const peer = peerOfSocket(accepted);
-    await once(socket, 'connect');
-    accepted.destroy();
-    assert.deepEqual(peer, { uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid });
-    socket.destroy();
   });
 
   it('says unavailable when nobody listens', async () => {

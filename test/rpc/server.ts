@@ -3,11 +3,11 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { peerOf } from '../../src/daemon/peer.ts';
 import { Content } from '../../src/gen/containerd/services/content/v1/content_pb.ts';
 import { Version } from '../../src/gen/containerd/services/version/v1/version_pb.ts';
 import { type Channel, createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { GrpcServer } from '../../src/rpc/grpc-server.ts';
-import { peerOfSocket } from '../../src/rpc/peer.ts';
 import { bindService } from '../../src/rpc/service.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';
 import { versionService } from '../../src/services/version.ts';
@@ -37,7 +37,7 @@ export class TestServer implements AsyncDisposable {
   static async start(): Promise<TestServer> {
     const dir = await mkdtemp(path.join(tmpdir(), 'berth-rpc-'));
     const seen = { running: 0, aborted: 0 };
-    const server = new GrpcServer([versionService('2.0.0', ''), streams(seen)], { peerOf: peerOfSocket });
+    const server = new GrpcServer([versionService('2.0.0', ''), streams(seen)], { peerOf });
     const socketPath = path.join(dir, 's');
     const listener = await listenUnix(socketPath, (socket) => server.accept(socket));
     return new TestServer(socketPath, server, listener, seen);
