@@ -10,7 +10,6 @@ import { inheritedLabels } from '../oci/spec/image-labels.ts';
 import { type RuntimeSpec, type SpecMount, specTypeUrl } from '../oci/spec/runtime-spec.ts';
 import { resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
-import { withTempMount } from '../sys/temp-mount.ts';
 import { containerLabels, type NewContainerOfImage } from './containers.ts';
 import { toAny } from './exec-spec.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -19,6 +18,7 @@ import type { ContainerParts } from './parts.ts';
 import { undoQuietly } from './quiet-undo.ts';
 import { makeWorkingDir, openRootfs, readAccountFiles, refuseOddMountpoints } from './rootfs.ts';
 import { checkedSignal } from './stop-signal.ts';
+import type { TempMounts } from './temp-mounts.ts';
 
 /** A container to be made: everything is decided but what lies in the image. */
 export interface Plan {
@@ -30,6 +30,7 @@ export interface Plan {
   /** '' when no logs are kept. */
   readonly logUri: string;
   readonly wanted: NewContainerOfImage;
+  readonly temp: TempMounts;
 }
 
 /**
@@ -54,7 +55,7 @@ export async function makeContainer(
 
 /** With the snapshot mounted: finds the user, refuses what runtimes could be led astray by, makes the working directory. */
 function specFor(mounts: readonly Mount[], image: ImageProcess, plan: Plan): Promise<RuntimeSpec> {
-  return withTempMount(mounts, async (path) => {
+  return plan.temp.with(mounts, async (path) => {
     using root = openRootfs(path);
     refuseOddMountpoints(root);
     const user = resolveUser(plan.wanted.user || image.user, readAccountFiles(root));

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import type { Context } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
@@ -27,6 +28,7 @@ import { undoQuietly } from './quiet-undo.ts';
 import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
 import { StdioDirs } from './stdio-dirs.ts';
 import { isAlive } from './task-control.ts';
+import { TempMounts } from './temp-mounts.ts';
 
 /** The verbs over this daemon's stores. Make one a daemon: it serialises names and owns the FIFO directory. */
 export class LocalContainers implements Containers {
@@ -36,11 +38,13 @@ export class LocalContainers implements Containers {
   readonly #logs: LogPaths;
   /** For the housekeeping that follows events, see housekeeping.ts. */
   readonly stdio: StdioDirs;
+  readonly temp: TempMounts;
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
     this.#logs = new LogPaths(parts.logRoot);
     this.stdio = new StdioDirs(parts.fifoRoot);
+    this.temp = new TempMounts(parts.tempRoot ?? join(dirname(parts.fifoRoot), 'tmp'));
   }
 
   async create(ctx: Context, wanted: NewContainerOfImage): Promise<CreatedContainer> {
@@ -64,6 +68,7 @@ export class LocalContainers implements Containers {
       snapshotter: this.#snapshotter(wanted.snapshotter),
       logUri,
       wanted,
+      temp: this.temp,
     };
     await makeContainer(leased, this.#parts, plan, made);
     made.move();
@@ -99,6 +104,7 @@ export class LocalContainers implements Containers {
     return buildExecSpec(ctx, container, wanted, {
       snapshotter: this.#parts.snapshotters.get(container.snapshotter),
       task,
+      temp: this.temp,
     });
   }
 
