@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
 
@@ -58,4 +58,9 @@ function statDirectory(path: string): { uid: number; gid: number; mode: number }
     if (codeOf(error) !== 'ENOENT') throw error;
   }
   throw failedPrecondition(`${path} is not a directory (a link is not followed)`);
+}
+
+/** The first of `paths` that is a directory. */
+export function firstDirectory(paths: readonly string[]): string | undefined {
+  return paths.find((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory());
 }

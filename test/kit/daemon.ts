@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -149,15 +150,26 @@ function kill(pid: number): void {
   }
 }
 
-/** Processes with `dir` in their command line, environment-independent, and those whose root file system is mounted below it. */
+/** Processes that name `dir` on their command line, have a file below it open, or have their root file system mounted below it. */
 export function processesOf(dir: string): number[] {
   const pids = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
   return pids.filter(
-    (pid) =>
-      pid !== process.pid && (read(`/proc/${pid}/cmdline`).includes(dir) || rootMountIsBelow(pid, dir)),
+    (pid) => pid !== process.pid && (namesIt(pid, dir) || hasOpen(pid, dir) || rootMountIsBelow(pid, dir)),
   );
+}
+
+const namesIt = (pid: number, dir: string): boolean => read(`/proc/${pid}/cmdline`).includes(dir);
+
+function hasOpen(pid: number, dir: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) =>
+      readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith(`${dir}/`),
+    );
+  } catch {
+    return false;
+  }
 }
 
 function rootMountIsBelow(pid: number, dir: string): boolean {

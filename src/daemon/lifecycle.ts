@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { failedPrecondition, messageOf } from '../errors/error.ts';
+import type { Fd } from '../sys/fd.ts';
+import { tryLockFile } from '../sys/lock-file.ts';
+import { compose, type Daemon } from './compose.ts';
+import type { Config } from './config/config.ts';
+import { changedKeys } from './config/diff.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { layoutOf, prepareDirectories } from './directories.ts';
+import { makeLogger } from './logger.ts';
+import { notifySystemd } from './notify.ts';
+
+const drainMs = 10_000;
+/** Settings that a running daemon takes over on SIGHUP; the others wait for a restart. */
+const reloadable = new Set<keyof Config>(['logLevel', 'hostsDirs', 'maxConcurrentDownloads']);
+
+/**
+ * Runs the daemon until SIGTERM or SIGINT; containers do not notice its end. SIGHUP reads the configuration again.
+ * @throws failed_precondition when another daemon holds root or state
+ */
+export async function startDaemon(read: () => LoadedConfig, version: string): Promise<void> {
+  // Modes are said where files are made; a umask must not widen or narrow them.
+  process.umask(0o022);
+  const { config, warnings } = read();
+  const log = makeLogger(config);
+  for (const warning of warnings) log.warn({ key: warning }, 'configuration key has no meaning here');
+  const layout = layoutOf(config.root, config.state);
+  prepareDirectories(layout, config.address);
+  // Held until this process ends, however it ends.
+  const locks = [lock(layout.root, 'root'), lock(layout.state, 'state')];
+  log.info({ version, pid: process.pid, root: config.root, state: config.state }, 'starting');
+  const daemon = await compose(config, layout, version, log);
+  handleSignals(daemon, read, config, log, locks);
+  await daemon.listen();
+  log.info({ address: config.address }, 'serving');
+  notifySystemd('READY=1', log);
+}
+
+function lock(directory: string, name: string): Fd {
+  const held = tryLockFile(join(directory, 'berthd.lock'));
+  if (held) return held;
+  throw failedPrecondition(`another berthd is using ${directory}: stop it, or choose another --${name}`);
+}
+
+function handleSignals(
+  daemon: Daemon,
+  read: () => LoadedConfig,
+  first: Config,
+  log: Logger,
+  locks: readonly Fd[],
+): void {
+  let current = first;
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    void shutDown(daemon, signal, log, locks);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  process.on('SIGHUP', () => {
+    current = reload(daemon, read, current, log);
+  });
+  // Both are bugs: say so and die; whatever was acknowledged is on disk and the next start reconciles the rest.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error instanceof Error ? error.stack : String(error) }, event);
+      process.exit(70);
+    });
+  }
+}
+
+async function shutDown(daemon: Daemon, signal: string, log: Logger, locks: readonly Fd[]): Promise<void> {
+  log.info({ signal }, 'stopping; containers go on');
+  notifySystemd('STOPPING=1', log);
+  let status = 0;
+  try {
+    await daemon.close(drainMs);
+  } catch (error) {
+    log.error({ error: messageOf(error) }, 'could not stop cleanly');
+    status = 1;
+  }
+  for (const held of locks) held.close();
+  log.info({}, 'stopped');
+  process.exit(status);
+}
+
+/** Takes over what can change while running. A bad file changes nothing. */
+function reload(daemon: Daemon, read: () => LoadedConfig, current: Config, log: Logger): Config {
+  try {
+    const { config, warnings } = read();
+    for (const warning of warnings) log.warn({ key: warning }, 'configuration key has no meaning here');
+    const taken = Object.fromEntries(
+      Object.entries(config).filter(([key]) => reloadable.has(key as keyof Config)),
+    );
+    const next = { ...current, ...taken };
+    for (const change of changedKeys(current, next)) log.info({ change }, 'configuration changed');
+    for (const change of changedKeys(next, config))
+      log.warn({ change }, 'configuration change needs a restart');
+    log.level = next.logLevel;
+    daemon.reconfigure(next);
+    return next;
+  } catch (error) {
+    log.error({ error: messageOf(error) }, 'configuration was not reloaded');
+    return current;
+  }
+}

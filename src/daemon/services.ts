@@ -1,0 +1,61 @@
+import { hostPlatform } from '../oci/platform.ts';
+import type { ServiceBinding } from '../rpc/service.ts';
+import { Streams } from '../rpc/streams.ts';
+import { berthContainersService } from '../services/berth-containers.ts';
+import { containersService } from '../services/containers.ts';
+import { contentService } from '../services/content.ts';
+import { diffService } from '../services/diff.ts';
+import { eventsService } from '../services/events.ts';
+import { healthService } from '../services/health.ts';
+import { imagesService } from '../services/images.ts';
+import { introspectionService } from '../services/introspection.ts';
+import { leasesService } from '../services/leases.ts';
+import { namespacesService } from '../services/namespaces.ts';
+import { pluginTable } from '../services/plugins.ts';
+import { snapshotsService } from '../services/snapshots.ts';
+import { streamingService } from '../services/streaming.ts';
+import { tasksService } from '../services/tasks.ts';
+import { transferService } from '../services/transfer.ts';
+import { laterServices } from '../services/unimplemented.ts';
+import { versionService } from '../services/version.ts';
+import type { Graph } from './graph.ts';
+
+/** Every service on the socket. */
+export function serviceBindings(graph: Graph): ServiceBinding[] {
+  const { metadata, events, transfers, containers, tasks } = graph;
+  const streams = new Streams();
+  const served = [
+    versionService(apiVersion, `berth-${graph.version}`),
+    introspectionService(introspectionOf(graph)),
+    namespacesService(metadata.namespaces),
+    contentService(metadata.content),
+    imagesService(metadata.images),
+    snapshotsService(metadata.snapshotters),
+    diffService(metadata.content),
+    containersService(metadata.containers),
+    tasksService(tasks, metadata.containers),
+    eventsService(events),
+    leasesService(metadata.leases),
+    streamingService(streams),
+    transferService(transfers, streams),
+    berthContainersService(containers),
+  ];
+  const health = healthService(
+    served.map(({ desc }) => desc.typeName),
+    graph.draining,
+  );
+  return [...served, health, ...laterServices()];
+}
+
+/** The version of containerd whose API is spoken: clients gate features on it (nerdctl: Transfer from 2.0.0 on). */
+const apiVersion = '2.3.4';
+
+function introspectionOf({ layout, uuid, drivers }: Graph) {
+  const table = pluginTable({
+    platform: hostPlatform(),
+    root: layout.root,
+    state: layout.state,
+    snapshotters: drivers,
+  });
+  return { uuid, plugins: () => table, deprecations: () => [] };
+}
