@@ -1,5 +1,6 @@
 // Runs a command in a container and streams its output: node examples/run.ts busybox echo hello
 // In a project of your own: import { connect } from 'berth/client';
+import { Writable } from 'node:stream';
 import { connect, defaultAddress } from '../src/client/index.ts';
 
 const [image = 'busybox', ...args] = process.argv.slice(2);
@@ -11,8 +12,10 @@ try {
   using task = await berth.tasks.create(container.id, { stdout: true, stderr: true });
   const ended = task.wait();
   await task.start();
-  for await (const chunk of task.stdout ?? []) process.stdout.write(chunk);
-  for await (const chunk of task.stderr ?? []) process.stderr.write(chunk);
+  await Promise.all([
+    task.stdout?.pipeTo(Writable.toWeb(process.stdout), { preventClose: true }),
+    task.stderr?.pipeTo(Writable.toWeb(process.stderr), { preventClose: true }),
+  ]);
   process.exitCode = (await ended).code;
 } finally {
   await berth.containers.remove(container.id, { force: true });

@@ -119,7 +119,7 @@ export function containerOptions(
     labels: parseLabels(options.label ?? []),
     snapshotter: options.snapshotter,
     stopSignal: mapped(options.stopSignal, stopSignal),
-    logs: options.detach,
+    logs: options.detach === true || options.rm !== true,
     autoRemove: options.rm,
     ...securityOptions(options.securityOpt ?? []),
   });

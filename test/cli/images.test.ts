@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from '../../src/client/index.ts';
+import { Stage } from './stage.ts';
+
+let stage: Stage;
+before(async () => {
+  stage = await Stage.open();
+});
+after(() => stage[Symbol.asyncDispose]());
+
+test('pull shows lines when piped, the name last, and only the name with -q', async () => {
+  const { status, stdout, stderr } = await stage.berth(['pull', stage.image]);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /downloading/);
+  assert.equal(stdout.includes('\x1b'), false);
+  assert.equal(stdout.trim().split('\n').at(-1), stage.image);
+  assert.equal(await stage.ok('pull', '-q', stage.image), stage.image);
+  const pulled = JSON.parse(await stage.ok('pull', '--json', stage.image));
+  assert.match(pulled.Digest, /^sha256:/);
+});
+
+test('pull on a terminal draws bars', async () => {
+  await using screen = stage.terminal(`berth pull ${stage.image}`);
+  const text = await screen.end();
+  assert.match(text, new RegExp(`${stage.image.replaceAll('.', '\\.')}\\r?\\n`));
+  assert.ok(text.includes('\x1b[?25h'), 'the cursor is shown again');
+});
+
+test('images, tag, inspect and rmi agree about an image', async () => {
+  await stage.ok('pull', '-q', stage.image);
+  await stage.ok('tag', stage.image, 'mine:v1');
+  const [row] = (await stage.ok('images', 'mine', '--json')).split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual([row.Repository, row.Tag, row.Platform], ['mine', 'v1', 'linux/amd64']);
+  assert.match(
+    await stage.ok('images', 'mine'),
+    /^REPOSITORY +TAG +IMAGE ID +CREATED +PLATFORM +SIZE\nmine +v1 +[0-9a-f]{12} /,
+  );
+  assert.equal(await stage.ok('images', '-q', 'mine'), row.ID);
+  assert.equal(await stage.ok('inspect', row.ID, '--type', 'image', '--format', '{{.Id}}'), row.Digest);
+  const [detail] = JSON.parse(await stage.ok('inspect', 'mine:v1'));
+  assert.deepEqual(detail.Config.config.Cmd, ['/bin/sh']);
+  assert.equal(await stage.ok('rmi', 'mine:v1'), 'Untagged: docker.io/library/mine:v1');
+  assert.match(await stage.ok('rmi', stage.image), /^Untagged: .*\nDeleted: sha256:/);
+  assert.equal(await stage.ok('images', '-q'), '');
+});
+
+test('what cannot be pulled or found is told with the way on, and leaves nothing', async () => {
+  const table: [string[], RegExp][] = [
+    [['pull', `${stage.registry.host}/busybox:nope`], /not found\nhint: check the name and tag/],
+    [['pull', 'Not:A:Name'], /^berth: pull: reference "/],
+    [['pull', '127.0.0.1:1/x'], /ECONNREFUSED.*\nhint: can this machine reach the registry\?/],
+    [['rmi', 'nope'], /no image is called "nope"\nhint: list images/],
+    [['tag', 'nope', 'x'], /no image is called "nope"/],
+    [['inspect', 'nope'], /no container or image is called "nope"/],
+    [['run', '--pull', 'never', 'nope'], /image nope is not here\nhint: fetch it: berth pull nope/],
+    [['images', '--filter', 'x=y'], /KEY one of reference, label/],
+    [['images', '--format', '{{.Nope}}'], /there are: ID|^$/],
+  ];
+  for (const [args, message] of table) {
+    const { status, stderr } = await stage.berth(args);
+    assert.match(stderr, message, args.join(' '));
+    if (stderr !== '') assert.notEqual(status, 0);
+  }
+  assert.equal(await stage.ok('images', '-q'), '');
+});
+
+test('a login is taken from the command line and from the file of docker login', async () => {
+  const { TestRegistry } = await import('../kit/registry.ts');
+  const login = { username: 'me', password: 'secret' };
+  await using registry = await TestRegistry.start({ login });
+  const image = await registry.pushBusybox('private');
+  const refused = await stage.berth(['pull', image]);
+  assert.notEqual(refused.status, 0);
+  assert.match(refused.stderr, /hint: give credentials: berth pull --user/);
+  assert.notEqual((await stage.berth(['pull', '--user', 'me:wrong', image])).status, 0);
+  await stage.ok('pull', '-q', '--user', 'me:secret', image);
+  const { writeFileSync } = await import('node:fs');
+  const auth = Buffer.from('me:secret').toString('base64');
+  writeFileSync(`${stage.daemon.dir}/config.json`, JSON.stringify({ auths: { [registry.host]: { auth } } }));
+  await stage.ok('pull', '-q', image);
+  await stage.ok('rmi', image);
+});
+
+test('leaving the progress of a pull cancels it', async () => {
+  using client = connect({ address: stage.daemon.address });
+  for await (const _ of client.images.pull(stage.image)) break;
+  const cancel = new AbortController();
+  const pull = client.images.pull(stage.image, { signal: cancel.signal });
+  cancel.abort();
+  await assert.rejects(pull.image(), { name: 'AbortError' });
+  await sleep(100);
+  assert.equal((await client.version()).version.split('.').length, 3);
+});
+
+test('version, info and namespaces answer as words, JSON and templates', async () => {
+  assert.match(await stage.ok('version'), /^Client:\n {2}Version:[\s\S]*Server:\n {2}Version: +2\./);
+  assert.match(await stage.ok('version', '--format', '{{.Server.Version}}'), /^2\.\d+\.\d+$/);
+  assert.equal(JSON.parse(await stage.ok('info', '--json')).Address, stage.daemon.address);
+  assert.match(await stage.ok('info'), /Snapshotters: +overlayfs/);
+  await stage.ok('namespaces', 'create', 'blue', 'a=b');
+  assert.match(await stage.ok('ns'), /^NAME +LABELS\n(?:.*\n)*blue +a=b/);
+  assert.equal(await stage.ok('-n', 'blue', 'images', '-q'), '');
+  await stage.ok('namespaces', 'rm', 'blue');
+});
