@@ -92,6 +92,17 @@ describe('event exchange', () => {
     for await (const _ of quick) assert.fail();
   });
 
+  it('ends a subscriber whose filter takes too long, and only that one', async () => {
+    const { exchange, controller, all } = setUp();
+    const slow = all(exchange.subscribe(['event.name~=/(a?){600}b/'], controller.signal));
+    const other = all(exchange.subscribe([], controller.signal));
+    const image = makeEvent('imageCreate', { name: 'a'.repeat(10_000) });
+    exchange.publish(ctx, image.topic, image.event);
+    await assert.rejects(slow, (e) => isKind(e, 'resource_exhausted'));
+    controller.abort();
+    assert.equal((await other).length, 1);
+  });
+
   it('forgets a subscriber that leaves its loop', async () => {
     const { exchange, controller } = setUp();
     const stream = exchange.subscribe([], controller.signal);

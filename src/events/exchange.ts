@@ -3,7 +3,7 @@ import { invalidArgument } from '../errors/error.ts';
 import type { Any } from '../oci/any.ts';
 import { envelopeFields } from './envelope-fields.ts';
 import type { Envelope, Events } from './events.ts';
-import { compileFilters, type Filter } from './filters.ts';
+import { type Adapt, compileFilters, type Filter } from './filters.ts';
 import { SubscriberQueue } from './subscriber-queue.ts';
 
 interface Subscriber {
@@ -55,8 +55,16 @@ export class EventExchange implements Events {
     validateTopic(envelope.topic);
     if (this.#subscribers.size === 0) return;
     const fields = envelopeFields(envelope);
-    for (const { matches, queue } of this.#subscribers)
-      if (matches === undefined || matches(fields)) queue.push(envelope);
+    for (const subscriber of this.#subscribers) offer(subscriber, envelope, fields);
+  }
+}
+
+/** A filter that fails ends its own subscriber, never the publisher. */
+function offer({ matches, queue }: Subscriber, envelope: Envelope, fields: Adapt): void {
+  try {
+    if (matches === undefined || matches(fields)) queue.push(envelope);
+  } catch (error) {
+    queue.fail(error);
   }
 }
 

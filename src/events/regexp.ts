@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors/error.ts';
+import { invalidArgument, resourceExhausted } from '../errors/error.ts';
 import { type Node, type Place, parseRegexp } from './regexp-syntax.ts';
 import { contains, containsFolded, newline, type RuneSet, words } from './rune-set.ts';
 
@@ -11,19 +11,21 @@ type Step =
 
 const maxPattern = 1024;
 const maxSteps = 2000;
-const maxText = 64 * 1024;
+/** Steps taken for one text, some milliseconds: enough for 40 steps of pattern on 4 KiB, the longest label. */
+const maxWork = 250_000;
 
 /**
  * Compiles a regular expression from outside into a test "does it match anywhere in this text?". It runs all
  * alternatives side by side (Thompson), so its time is bounded by pattern length × text length whatever the pattern: JavaScript's
  * own engine backtracks, and one filter such as `(a+)+$` could stop the daemon. Syntax and meaning are RE2's, as in containerd.
+ * The test throws resource_exhausted when pattern and text are so large that it takes more than 250,000 steps.
  * @throws invalid_argument: bad syntax, longer than 1024 characters, or more than 2000 steps once repeats are unrolled
  */
 export function compileRegexp(pattern: string): (text: string) => boolean {
   if (pattern.length > maxPattern) throw invalidArgument(`regexp is longer than ${maxPattern} characters`);
   const steps: Step[] = [{ op: 'accept' }];
   const start = emit(steps, parseRegexp(pattern), 0);
-  return (text) => run(steps, start, text.length > maxText ? text.slice(0, maxText) : text);
+  return (text) => run(steps, start, text);
 }
 
 function push(steps: Step[], step: Step): number {
@@ -72,12 +74,15 @@ function emitLoop(steps: Step[], of: Node, next: number): number {
 class Live {
   readonly reading: number[] = [];
   readonly #seen: Uint8Array;
+  readonly #work: { left: number };
 
-  constructor(size: number) {
+  constructor(size: number, work: { left: number }) {
     this.#seen = new Uint8Array(size);
+    this.#work = work;
   }
 
   visit(index: number): boolean {
+    if (this.#work.left-- <= 0) throw resourceExhausted('regexp takes too long on this text');
     if (this.#seen[index] === 1) return false;
     this.#seen[index] = 1;
     return true;
@@ -90,8 +95,9 @@ class Live {
 }
 
 function run(steps: readonly Step[], start: number, text: string): boolean {
-  let live = new Live(steps.length);
-  let later = new Live(steps.length);
+  const work = { left: maxWork };
+  let live = new Live(steps.length, work);
+  let later = new Live(steps.length, work);
   for (let at = 0; ; ) {
     if (follow(steps, start, text, at, live)) return true;
     const rune = text.codePointAt(at);

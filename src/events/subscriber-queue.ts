@@ -11,7 +11,7 @@ export class SubscriberQueue implements AsyncIterableIterator<Envelope> {
   #head = 0;
   #bytes = 0;
   #ended = false;
-  #failure: Error | undefined;
+  #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
   readonly #onEnd: () => void;
 
@@ -24,13 +24,18 @@ export class SubscriberQueue implements AsyncIterableIterator<Envelope> {
   push(envelope: Envelope): void {
     if (this.#ended) return;
     if (this.#queue.length - this.#head >= maxQueuedEvents || this.#bytes >= maxQueuedBytes) {
-      this.#failure = resourceExhausted('event subscriber reads too slowly');
-      this.end();
+      this.fail(resourceExhausted('event subscriber reads too slowly'));
       return;
     }
     this.#queue.push(envelope);
     this.#bytes += envelope.event.value.byteLength;
     this.#wake?.();
+  }
+
+  /** Ends with an error, after what is queued. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.end();
   }
 
   /** No more events; those queued can still be taken. Idempotent. */
@@ -45,7 +50,7 @@ export class SubscriberQueue implements AsyncIterableIterator<Envelope> {
     for (;;) {
       const envelope = this.#take();
       if (envelope !== undefined) return { done: false, value: envelope };
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#ended) return { done: true, value: undefined };
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
