@@ -82,23 +82,37 @@ export async function addLabels(
 }
 
 async function download(parts: TransferParts, ctx: Context, wanted: Wanted, source: Source): Promise<void> {
+  let keep = false;
   try {
     // Without the lease, so that what was cut off outlives it; the blob itself is leased already (isHere).
-    const unleased = { ...ctx, lease: undefined };
-    await using writer = await openWriter(parts.content, unleased, wanted.descriptor);
-    const kept = writer.status.offset;
+    await using writer = await openWriter(parts.content, { ...ctx, lease: undefined }, wanted.descriptor);
     try {
-      await fill(ctx, writer, wanted, source, kept);
+      await fillOrRefill(ctx, writer, wanted, source);
     } catch (error) {
-      if (kept === 0 || !isKind(error, 'failed_precondition')) throw error;
-      await writer.truncate(0); // what was kept from before may be what is wrong
-      await fill(ctx, writer, wanted, source, 0);
+      keep = writer.status.offset > 0 && !isKind(error, 'failed_precondition');
+      throw error;
     }
   } catch (error) {
     if (isKind(error, 'already_exists')) return;
-    if (isKind(error, 'failed_precondition'))
-      await undo(ctx, 'drop ingest', (late) => parts.content.abort(late, refKey(wanted.descriptor)));
+    if (!keep) await undo(ctx, 'drop ingest', (late) => parts.content.abort(late, refKey(wanted.descriptor)));
     throw error;
+  }
+}
+
+/** What was kept from before may be what is wrong: then once more from the start. */
+async function fillOrRefill(
+  ctx: Context,
+  writer: ContentWriter,
+  wanted: Wanted,
+  source: Source,
+): Promise<void> {
+  const kept = writer.status.offset;
+  try {
+    await fill(ctx, writer, wanted, source, kept);
+  } catch (error) {
+    if (kept === 0 || !isKind(error, 'failed_precondition')) throw error;
+    await writer.truncate(0);
+    await fill(ctx, writer, wanted, source, 0);
   }
 }
 
