@@ -18,7 +18,7 @@ find_node() {
   done
   node=${BERTH_NODE:-$(command -v node || true)}
   [ -n "$node" ] && [ "$("$node" -p 'process.versions.node.split(".")[0]')" -ge "$oldest" ] && return
-  echo "${0##*/}: needs Node $oldest or newer: run 'npm ci' in $top, or set BERTH_NODE to its path" >&2
+  echo "${0##*/}: needs Node $oldest or newer: run 'npm install' in $top, or set BERTH_NODE to its path" >&2
   exit 127
 }
 find_node

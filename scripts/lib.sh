@@ -11,7 +11,7 @@ need_root() { [ "$(id -u)" = 0 ] || die "run this as root: sudo $0"; }
 
 need_debian() {
   [ "$(uname -s)" = Linux ] || die "Berth runs on Linux"
-  command -v apt-get >/dev/null || die "this script installs with apt-get; on another system install runc, Node's npm and docker-registry yourself, then run 'npm ci' and bin/berthd"
+  command -v apt-get >/dev/null || die "this script installs with apt-get; on another system install runc, Node's npm and docker-registry yourself, then run 'npm install' and bin/berthd"
 }
 
 # need_packages NAME…: installs the Debian packages that are missing.
@@ -37,7 +37,8 @@ need_modules() {
   want="$(sha256sum "$top/package-lock.json" | cut -d' ' -f1) $*"
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
   say "installing npm packages"
-  (cd "$top" && npm ci --no-audit --no-fund --loglevel=error "$@") >&2 || die "npm ci failed in $top"
+  # Not npm ci: it refuses a lock file that lacks packages of other operating systems, which some registries do not carry.
+  (cd "$top" && npm install --no-save --no-audit --no-fund --loglevel=error "$@") >&2 || die "npm install failed in $top"
   echo "$want" >"$stamp"
 }
 
