@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { Context } from '../async/context.ts';
-import { invalidArgument } from '../errors/error.ts';
+import { invalidArgument, isKind } from '../errors/error.ts';
 import type { NewContainer } from '../metadata/container-store.ts';
 import type { Image } from '../metadata/image-store.ts';
-import type { ImageProcess } from '../oci/image-config.ts';
+import { chainIdOf } from '../oci/chain-id.ts';
+import type { ChainId } from '../oci/digest.ts';
+import type { ImageConfig, ImageProcess } from '../oci/image-config.ts';
 import { hostPlatform, platformMatcher } from '../oci/platform.ts';
 import { buildSpec, type SpecOptions } from '../oci/spec/build.ts';
 import { inheritedLabels } from '../oci/spec/image-labels.ts';
@@ -46,11 +48,30 @@ export async function makeContainer(
   const { id, image, snapshotter, wanted } = plan;
   const config = await readImageConfig(ctx, parts.content, image.target, platformMatcher(hostPlatform()));
   checkBeforehand(wanted);
-  const parent = await parts.unpacker.ensureUnpacked(ctx, image, snapshotter.name);
+  const parent =
+    (await findUnpacked(ctx, snapshotter, config)) ??
+    (await parts.unpacker.ensureUnpacked(ctx, image, snapshotter.name));
   const mounts = await snapshotter.prepare(ctx, id, parent);
   undo.defer(() => undoQuietly(ctx, `snapshot ${id}`, (late) => snapshotter.remove(late, id)));
   const spec = await specFor(mounts, config.process, plan);
   await parts.containers.create(ctx, recordOf(ctx, plan, config.process, spec));
+}
+
+/** The image's snapshot where it is here already, which saves planning an unpack. */
+async function findUnpacked(
+  ctx: Context,
+  snapshotter: Snapshotter,
+  { diffIds }: ImageConfig,
+): Promise<ChainId | undefined> {
+  if (diffIds.length === 0) return undefined;
+  const chainId = chainIdOf(diffIds);
+  try {
+    const { kind } = await snapshotter.stat(ctx, chainId);
+    return kind === 'committed' ? chainId : undefined;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return undefined;
+    throw error;
+  }
 }
 
 /** With the snapshot mounted: finds the user, refuses what runtimes could be led astray by, makes the working directory. */
