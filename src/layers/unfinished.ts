@@ -4,7 +4,7 @@ import { codeOf, isKind } from '../errors/error.ts';
 import { openInRoot } from '../sys/beneath.ts';
 import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
-import { chmodAt, chownAt, linkAt, openAt, utimesAt } from '../sys/files.ts';
+import { chmodAt, chownAt, linkFd, openAt, utimesAt } from '../sys/files.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { statFd } from '../sys/stat.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
@@ -120,7 +120,7 @@ function linkOne(cache: DirectoryCache, to: ByteString, from: ByteString): void 
   using file = openAt(source, toPath(target.base), O_PATH);
   const parent = cache.ensure(place.directory);
   removeSync(parent, toPath(place.base));
-  linkAt(AT_FDCWD, file.procPath, parent, toPath(place.base));
+  linkFd(file, parent, toPath(place.base));
 }
 
 const missing = (to: ByteString, from: ByteString) =>

@@ -77,7 +77,9 @@ export async function sendStream(port: MessagePort, source: AsyncIterable<Uint8A
         port.postMessage({ end: true } satisfies StreamMessage);
         return;
       }
-      port.postMessage({ chunk: value } satisfies StreamMessage);
+      // A copy of its own: cloning a view would clone all of the buffer under it.
+      const chunk = Uint8Array.prototype.slice.call(value);
+      port.postMessage({ chunk } satisfies StreamMessage, [chunk.buffer]);
     }
   } catch (error) {
     port.postMessage({ error: packError(error) } satisfies StreamMessage);
