@@ -40,7 +40,7 @@ export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
   }
   watched.add(pid);
   const { promise, resolve } = Promise.withResolvers<ProcessExit>();
-  const poll = pidfd.watch(() => void collect(pidfd).then(resolve));
+  const poll = pidfd.watch(() => void collect(pidfd, found.startTicks).then(resolve));
   return {
     pid,
     startTicks: found.startTicks,
@@ -54,19 +54,42 @@ export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
   };
 }
 
-/** The exit of an ended process: reaped when it is our child, else asked of the kernel once its parent has reaped it. */
-async function collect(pidfd: Pidfd): Promise<ProcessExit> {
+/**
+ * The exit of an ended process: reaped when it is our child; else what /proc says while its parent has not reaped it
+ * yet, or the kernel afterwards (Linux 6.15).
+ */
+async function collect(pidfd: Pidfd, startTicks: bigint): Promise<ProcessExit> {
   const at = new Date();
   for (let waitMs = 1; waitMs < 2000; waitMs *= 2) {
-    const exit = reapChild(pidfd.pid) ?? pidfd.readExit();
-    if (exit !== undefined) {
-      watched.delete(pidfd.pid);
-      return { status: exit.status, at };
-    }
+    const status =
+      reapChild(pidfd.pid)?.status ?? zombieStatus(pidfd.pid, startTicks) ?? pidfd.readExit()?.status;
+    watched.delete(pidfd.pid);
+    if (status !== undefined) return { status, at };
     await sleep(waitMs);
   }
-  watched.delete(pidfd.pid);
   return { status: unknownExitStatus, at };
+}
+
+/** Fields of /proc/<pid>/stat, counted from the state (proc_pid_stat(5)): start time and wait status. */
+const startTimeField = 19;
+const exitCodeField = 49;
+
+/** Exit status of a process that has ended and not been reaped, by whomever's child it is. */
+function zombieStatus(pid: number, startTicks: bigint): number | undefined {
+  const fields = statFields(pid);
+  if (fields[0] !== 'Z' || fields[startTimeField] !== String(startTicks)) return undefined;
+  const waitStatus = Number(fields[exitCodeField]);
+  const signal = waitStatus & 0x7f;
+  return signal === 0 ? (waitStatus >> 8) & 0xff : 128 + signal;
+}
+
+function statFields(pid: number): string[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return [];
+  }
 }
 
 /** How long a child that nobody knows stays unreaped: a runtime may still be writing the pid file that names it. */

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, silentLog } from '../../src/async/context.ts';
 import type { Envelope } from '../../src/events/events.ts';
@@ -10,6 +10,7 @@ import { shimClient } from '../../src/rpc/ttrpc-shim.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import type { NewTask } from '../../src/runtime/task.ts';
 import { Tasks } from '../../src/runtime/tasks.ts';
+import { removeCgroup } from '../../src/sys/cgroup.ts';
 import { makeFifo } from '../../src/sys/fifo.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
 
@@ -18,6 +19,8 @@ export class Harness implements AsyncDisposable {
   readonly dir = mkdtempSync('/var/tmp/berth-runtime-');
   readonly state = join(this.dir, 'state');
   readonly rootfs = join(this.dir, 'rootfs');
+  /** Parent of the containers' cgroups. */
+  readonly cgroup = `/${basename(this.dir)}`;
   readonly exchange = new EventExchange();
   readonly received: Envelope[] = [];
   readonly #stop = new AbortController();
@@ -60,7 +63,7 @@ export class Harness implements AsyncDisposable {
     const terminal = more.terminal ?? false;
     return {
       containerId,
-      spec: Buffer.from(JSON.stringify(spec(args, terminal, user, `/berth-test/${containerId}`))),
+      spec: Buffer.from(JSON.stringify(spec(args, terminal, user, `${this.cgroup}/${containerId}`))),
       rootfs: [{ type: 'bind', source: this.rootfs, options: ['rbind', 'rw'] }],
       runtimeName: 'io.containerd.runc.v2',
       stdin: '',
@@ -98,6 +101,7 @@ export class Harness implements AsyncDisposable {
     await this.tasks.close();
     this.#stop.abort();
     if (pid > 0) process.kill(pid, 'SIGKILL');
+    await removeCgroup(this.cgroup).catch(() => {});
     await unmountTree(this.dir, { detach: true });
     rmSync(this.dir, { recursive: true, force: true });
   }
