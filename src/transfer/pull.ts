@@ -145,10 +145,13 @@ interface WantedBlob {
   readonly parent: Descriptor;
 }
 
-/** Configs and layers of all images, each digest once. */
+/** What planning has not brought already: layers, and configs that are no image's. Each digest once. */
 function blobsOf(images: readonly PlannedImage[]): Map<Digest, WantedBlob> {
-  const wanted = images.flatMap(({ document, manifest }) =>
-    [document.config, ...document.layers].map((descriptor) => ({ descriptor, parent: manifest })),
+  const wanted = images.flatMap(({ config, document, manifest }) =>
+    [...(config === undefined ? [document.config] : []), ...document.layers].map((descriptor) => ({
+      descriptor,
+      parent: manifest,
+    })),
   );
   return new Map(wanted.map((blob) => [blob.descriptor.digest, blob]));
 }
