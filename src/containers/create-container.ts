@@ -1,39 +1,22 @@
 import { existsSync } from 'node:fs';
 import type { Context } from '../async/context.ts';
 import { invalidArgument, isKind } from '../errors/error.ts';
-import type { NewContainer } from '../metadata/container-store.ts';
-import type { Image } from '../metadata/image-store.ts';
 import { chainIdOf } from '../oci/chain-id.ts';
 import type { ChainId } from '../oci/digest.ts';
 import type { ImageConfig, ImageProcess } from '../oci/image-config.ts';
 import { hostPlatform, platformMatcher } from '../oci/platform.ts';
 import { buildSpec, type SpecOptions } from '../oci/spec/build.ts';
-import { inheritedLabels } from '../oci/spec/image-labels.ts';
-import { type RuntimeSpec, type SpecMount, specTypeUrl } from '../oci/spec/runtime-spec.ts';
+import type { RuntimeSpec, SpecMount } from '../oci/spec/runtime-spec.ts';
 import { resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
-import { containerLabels, type NewContainerOfImage } from './containers.ts';
-import { toAny } from './exec-spec.ts';
+import { recordOf } from './container-record.ts';
+import type { NewContainerOfImage } from './containers.ts';
 import { readHostFacts } from './host-facts.ts';
 import { readImageConfig } from './image-reader.ts';
 import type { ContainerParts } from './parts.ts';
+import type { Plan } from './plan.ts';
 import { undoQuietly } from './quiet-undo.ts';
 import { makeWorkingDir, openRootfs, readAccountFiles, refuseOddMountpoints } from './rootfs.ts';
-import { checkedSignal } from './stop-signal.ts';
-import type { TempMounts } from './temp-mounts.ts';
-
-/** A container to be made: everything is decided but what lies in the image. */
-export interface Plan {
-  readonly namespace: string;
-  readonly id: string;
-  readonly name: string;
-  readonly image: Image;
-  readonly snapshotter: Snapshotter;
-  /** '' when no logs are kept. */
-  readonly logUri: string;
-  readonly wanted: NewContainerOfImage;
-  readonly temp: TempMounts;
-}
 
 /**
  * Makes snapshot and record of a planned container; each step's undoing is pushed on `undo` before the next begins.
@@ -114,37 +97,4 @@ function checkBeforehand({ network = '', seccomp = '', mounts = [] }: NewContain
   const missing = mounts.find((m) => m.type === 'bind' && !existsSync(m.source));
   if (missing !== undefined)
     throw invalidArgument(`mount ${missing.destination}: source ${missing.source} does not exist`);
-}
-
-function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: RuntimeSpec): NewContainer {
-  const { id, snapshotter, wanted } = plan;
-  return {
-    id,
-    labels: labelsOf(ctx, plan, image),
-    image: plan.image.name,
-    runtime: { name: wanted.runtime || 'io.containerd.runc.v2', options: wanted.runtimeOptions },
-    spec: toAny(specTypeUrl, spec),
-    snapshotter: snapshotter.name,
-    snapshotKey: id,
-    extensions: {},
-    sandboxId: '',
-  };
-}
-
-function labelsOf(
-  ctx: Context,
-  { id, name, logUri, wanted }: Plan,
-  image: ImageProcess,
-): Record<string, string> {
-  const { kept, dropped } = inheritedLabels(image.labels);
-  if (dropped.length > 0)
-    ctx.log.warn({ id, labels: dropped.slice(0, 20) }, 'labels of the image were not taken over');
-  return {
-    ...kept,
-    [containerLabels.stopSignal]: checkedSignal(wanted.stopSignal || image.stopSignal || 'SIGTERM'),
-    ...wanted.labels,
-    [containerLabels.name]: name,
-    ...(logUri === '' ? {} : { [containerLabels.logs]: logUri }),
-    ...(wanted.autoRemove ? { [containerLabels.autoRemove]: 'true' } : {}),
-  };
 }

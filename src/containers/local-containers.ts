@@ -18,12 +18,13 @@ import {
   type WantedProcess,
   type WantedStdio,
 } from './containers.ts';
-import { makeContainer, type Plan } from './create-container.ts';
+import { makeContainer } from './create-container.ts';
 import { buildExecSpec } from './exec-spec.ts';
 import { findImage } from './find-image.ts';
 import { readLog } from './log-follow.ts';
 import { LogPaths } from './log-paths.ts';
 import type { ContainerParts } from './parts.ts';
+import type { Plan } from './plan.ts';
 import { undoQuietly } from './quiet-undo.ts';
 import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
 import { StdioDirs } from './stdio-dirs.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { digestBytes } from './digest.ts';
 import { childrenOf, manifestLimitBytes, parseImageManifest, parseManifest } from './manifest.ts';
 import { mediaTypes } from './media-types.ts';
@@ -131,4 +132,27 @@ test('keys such as __proto__ are data', () => {
   assert.deepEqual(Object.keys(annotations), ['__proto__', 'constructor']);
   assert.equal(({} as Record<string, unknown>).x, undefined);
   refuses('{"schemaVersion":2,"__proto__":{"config":{},"layers":[]}}');
+});
+
+test('any document is either read or refused as invalid', () => {
+  const anything = fc.jsonValue({ maxDepth: 3 });
+  const slot = fc.constantFrom(
+    'config',
+    'layers',
+    'manifests',
+    'subject',
+    'annotations',
+    'mediaType',
+    'schemaVersion',
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(manifest, index), slot, anything, (base, field, value) => {
+      try {
+        childrenOf(parseManifest(bytes({ ...base, [field]: value })));
+      } catch (error) {
+        assert.equal((error as { kind?: string }).kind, 'invalid_argument');
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -1,0 +1,43 @@
+import type { Context } from '../async/context.ts';
+import type { NewContainer } from '../metadata/container-store.ts';
+import type { ImageProcess } from '../oci/image-config.ts';
+import { inheritedLabels } from '../oci/spec/image-labels.ts';
+import { type RuntimeSpec, specTypeUrl } from '../oci/spec/runtime-spec.ts';
+import { containerLabels } from './containers.ts';
+import { toAny } from './exec-spec.ts';
+import type { Plan } from './plan.ts';
+import { checkedSignal } from './stop-signal.ts';
+
+/** The record of a planned container, as containerd's clients expect one. @throws invalid_argument (stop signal) */
+export function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: RuntimeSpec): NewContainer {
+  const { id, snapshotter, wanted } = plan;
+  return {
+    id,
+    labels: labelsOf(ctx, plan, image),
+    image: plan.image.name,
+    runtime: { name: wanted.runtime || 'io.containerd.runc.v2', options: wanted.runtimeOptions },
+    spec: toAny(specTypeUrl, spec),
+    snapshotter: snapshotter.name,
+    snapshotKey: id,
+    extensions: {},
+    sandboxId: '',
+  };
+}
+
+function labelsOf(
+  ctx: Context,
+  { id, name, logUri, wanted }: Plan,
+  image: ImageProcess,
+): Record<string, string> {
+  const { kept, dropped } = inheritedLabels(image.labels);
+  if (dropped.length > 0)
+    ctx.log.warn({ id, labels: dropped.slice(0, 20) }, 'labels of the image were not taken over');
+  return {
+    ...kept,
+    [containerLabels.stopSignal]: checkedSignal(wanted.stopSignal || image.stopSignal || 'SIGTERM'),
+    ...wanted.labels,
+    [containerLabels.name]: name,
+    ...(logUri === '' ? {} : { [containerLabels.logs]: logUri }),
+    ...(wanted.autoRemove ? { [containerLabels.autoRemove]: 'true' } : {}),
+  };
+}
