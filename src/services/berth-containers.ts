@@ -13,7 +13,9 @@ import { bindService, type ServiceBinding } from '../rpc/service.ts';
 /** berth.v1.Containers: making containers of images, over the wire. */
 export function berthContainersService(containers: Containers): ServiceBinding {
   return bindService(Service, {
-    create: (request, ctx) => containers.create(ctx, newContainerOf(request)),
+    async create(request, ctx) {
+      return containers.create(ctx, newContainerOf(request));
+    },
     async remove({ id, force }, ctx) {
       await containers.remove(ctx, id, { force });
       return {};
