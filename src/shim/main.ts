@@ -68,7 +68,6 @@ const packageVersion = (): string =>
   (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
     .version;
 
-process.title = 'berth-shim';
 process.umask(0o022);
 // Containers outlive whoever signals a process group; only SIGKILL and Shutdown end the shim.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
@@ -79,6 +78,7 @@ if (values.state === undefined || values.socket === undefined) {
   process.stderr.write('usage: berth-shim --state DIR --socket PATH [--debug]\n');
   process.exit(2);
 }
+process.title = `berth-shim ${values.state}`;
 await main(values.state, values.socket).catch((error) => {
   log.error({ error: messageOf(error) }, 'shim cannot start');
   process.exit(1);

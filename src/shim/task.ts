@@ -33,6 +33,7 @@ export interface TaskSurroundings {
   consoleSocketPath(): string;
 }
 
+const SIGKILL = 9;
 /** How long the first process's exit waits for those of its execs, which the kernel kills with it. */
 const execExitMs = 2_000;
 /** How long a killed process may take to end before delete gives up. */
@@ -149,6 +150,9 @@ export class Task {
     if (!all && this.init.status !== 'paused') return process.signal(signal);
     if (this.init.status === 'stopped') throw alreadyFinished();
     await this.#runtime.kill(this.request.id, signal, all);
+    // A frozen process dies only once it runs again; runc sees to that, crun does not.
+    if (signal === SIGKILL && this.init.status === 'paused')
+      await this.#runtime.resume(this.request.id).catch(() => {});
   }
 
   /** @throws failed_precondition (still running) */
@@ -339,7 +343,7 @@ export class Task {
   /** Without a pid namespace of its own the container's other processes outlive the first one: they are killed. */
   async #execsEnded(): Promise<void> {
     if (sharesPidNamespace(this.request.bundle))
-      await this.#runtime.kill(this.request.id, 9, true).catch(() => {});
+      await this.#runtime.kill(this.request.id, SIGKILL, true).catch(() => {});
     const running = this.execs.filter((exec) => exec.status === 'running');
     const never = new AbortController().signal;
     await within(execExitMs, Promise.all(running.map((exec) => exec.wait(never))));

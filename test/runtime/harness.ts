@@ -23,6 +23,7 @@ export class Harness implements AsyncDisposable {
   readonly cgroup = `/${basename(this.dir)}`;
   readonly exchange = new EventExchange();
   readonly received: Envelope[] = [];
+  #made = 0;
   readonly #stop = new AbortController();
   tasks: Tasks;
 
@@ -63,7 +64,9 @@ export class Harness implements AsyncDisposable {
     const terminal = more.terminal ?? false;
     return {
       containerId,
-      spec: Buffer.from(JSON.stringify(spec(args, terminal, user, `${this.cgroup}/${containerId}`))),
+      spec: Buffer.from(
+        JSON.stringify(spec(args, terminal, user, `${this.cgroup}/${containerId}-${this.#made++}`)),
+      ),
       rootfs: [{ type: 'bind', source: this.rootfs, options: ['rbind', 'rw'] }],
       runtimeName: 'io.containerd.runc.v2',
       stdin: '',

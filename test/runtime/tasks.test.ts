@@ -308,7 +308,7 @@ test('the runtime’s own words reach the client, and nothing half-made stays', 
       ['nope'],
       /OCI runtime (create|start) failed: .*(executable file not found in \$PATH|executable file `nope` not found)/,
     ],
-    ['isdir', {}, ['/bin'], /is a directory|permission denied/],
+    ['isdir', {}, ['/bin'], /is a directory|permission denied|Operation not permitted/],
     [
       'nofifo',
       { stdout: '/nonexistent/fifo' },
