@@ -219,27 +219,32 @@ export const always = (
   script: (request: IncomingMessage, response: ServerResponse) => void,
 ): Script => firstTimes(Number.POSITIVE_INFINITY, pattern, script);
 
-/** A tar (ustar) of regular files, mode 0644, owner root. */
-export function tarOf(files: Readonly<Record<string, string | Uint8Array>>): Buffer {
+/** A tar (ustar), owner root: regular files (0644), directories where the name ends in `/` (0700), hard links. */
+export function tarOf(
+  files: Readonly<Record<string, string | Uint8Array | { readonly link: string }>>,
+): Buffer {
   const members = Object.entries(files).flatMap(([name, content]) => {
-    const data = Buffer.from(content);
-    return [tarHeader(name, data.length), data, Buffer.alloc((512 - (data.length % 512)) % 512)];
+    const link = typeof content === 'object' && 'link' in content ? content.link : '';
+    const data = typeof content === 'object' && 'link' in content ? Buffer.alloc(0) : Buffer.from(content);
+    return [tarHeader(name, data.length, link), data, Buffer.alloc((512 - (data.length % 512)) % 512)];
   });
   return Buffer.concat([...members, Buffer.alloc(1024)]);
 }
 
-function tarHeader(name: string, size: number): Buffer {
+function tarHeader(name: string, size: number, link: string): Buffer {
   const header = Buffer.alloc(512);
   const octal = (value: number, width: number) => value.toString(8).padStart(width - 1, '0');
+  const directory = name.endsWith('/');
   const fields: [number, string][] = [
     [0, name],
-    [100, octal(0o644, 8)],
+    [100, octal(directory ? 0o700 : 0o644, 8)],
     [108, octal(0, 8)],
     [116, octal(0, 8)],
     [124, octal(size, 12)],
     [136, octal(1_700_000_000, 12)],
     [148, '        '],
-    [156, '0'],
+    [156, directory ? '5' : link === '' ? '0' : '1'],
+    [157, link],
     [257, 'ustar\x0000'],
   ];
   for (const [at, text] of fields) header.write(text, at, 'latin1');

@@ -298,6 +298,27 @@ describe('unpacking', () => {
     assert.equal((await inventory(stack)).snapshots.length, 100);
   });
 
+  test('layers that lean on lower ones get their hard links and the modes of directories they do not describe', async () => {
+    const layers = [
+      tarOf({ 'd/': '', 'd/a': 'one' }),
+      tarOf({ x: 'x' }),
+      tarOf({ 'd/b': 'two', 'd/c': { link: 'd/a' } }),
+    ];
+    registry.addImage('x/y', 'latest', layers);
+    await run();
+    const snapshotter = stack.metadata.snapshotters.get('overlayfs') ?? assert.fail();
+    const top = (await snapshotter.list(stack.ctx)).find(({ name }, _, all) =>
+      all.every(({ parent }) => parent !== name),
+    );
+    const [view] = await snapshotter.view(stack.ctx, 'look', top?.name ?? '');
+    const upper =
+      (view?.options.find((option) => option.startsWith('lowerdir=')) ?? '').slice(9).split(':')[0] ?? '';
+    await snapshotter.remove(stack.ctx, 'look');
+    assert.equal(statSync(join(upper, 'd')).mode & 0o777, 0o700);
+    assert.deepEqual([statSync(join(upper, 'd/c')).size, statSync(join(upper, 'd/c')).nlink], [3, 2]);
+    assert.equal((await inventory(stack)).snapshots.length, 3);
+  });
+
   test('an image without layers is recorded', async () => {
     registry.addImage('x/y', 'latest', []);
     await run();
