@@ -78,11 +78,11 @@ export function toRow(
   now = Date.now(),
 ): ContainerRow {
   const { repository, tag } = splitName(container.image);
-  const command = `"${commandOf(container).join(' ')}"`;
+  const command = commandOf(container).join(' ');
   return {
     ID: trunc ? container.id.slice(0, 12) : container.id,
     Image: tag === '<none>' || tag === 'latest' ? repository : `${repository}:${tag}`,
-    Command: trunc ? cut(command, 22) : command,
+    Command: `"${trunc ? cut(command, 20) : command}"`,
     CreatedAt: container.createdAt.toISOString(),
     RunningFor: ago(container.createdAt, now),
     State: stateOf(task),

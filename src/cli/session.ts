@@ -19,6 +19,7 @@ export interface SessionOptions {
 
 /** How long a vanished daemon may take to come back once the output has ended. */
 const daemonGraceMs = 10_000;
+const retryMs = 200;
 /** How long output may go on after the process ended: others may hold its streams. */
 const outputGraceMs = 2_000;
 
@@ -40,7 +41,7 @@ export async function runSession(
   exit.catch(() => {});
   using _raw = wantsRaw(cli, target, options) ? rawTerminal(cli.stdin) : undefined;
   using _signals = options.forwardSignals ? forwardSignals(target) : undefined;
-  await options.start();
+  await startThrough(options.start, stop.signal);
   using _size = options.terminal && cli.stdout.isTTY ? followSize(cli.stdout, resizer(target)) : undefined;
   const ended = await Promise.race([exit, copyIn(cli, target, options, stop.signal)]);
   if (ended !== undefined) await Promise.race([output, sleep(outputGraceMs, undefined, { ref: false })]);
@@ -53,6 +54,21 @@ const wantsRaw = (cli: Cli, target: Process, options: SessionOptions): boolean =
 const resizer = (target: Process) => (columns: number, rows: number) => {
   target.resize(columns, rows).catch(() => {});
 };
+
+/** Starts across a restart of the daemon, which may have started the process before it could say so. */
+async function startThrough(start: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + daemonGraceMs;
+  for (let again = false; ; again = true) {
+    try {
+      await start();
+      return;
+    } catch (error) {
+      if (again && isKind(error, 'failed_precondition')) return;
+      if (!isKind(error, 'unavailable') || Date.now() > deadline) throw error;
+    }
+    await sleep(retryMs, undefined, { signal });
+  }
+}
 
 /** Waits across restarts of the daemon for as long as the streams show that the process lives. */
 async function exitOf(target: Process, output: Promise<unknown>, signal: AbortSignal): Promise<Exit> {
@@ -74,7 +90,7 @@ async function exitOf(target: Process, output: Promise<unknown>, signal: AbortSi
         });
       }
     }
-    await sleep(200, undefined, { signal });
+    await sleep(retryMs, undefined, { signal });
   }
 }
 
