@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { notFound } from '../errors/error.ts';
 import { Pidfd } from '../sys/pidfd.ts';
-import { findProcess, reapChild } from '../sys/process.ts';
+import { findProcess, peekExitedChild, reapChild } from '../sys/process.ts';
 import { nodeChildren } from './run-command.ts';
 
 /** How and when a process ended. `status` is 255 where nobody can know: it was no child and the kernel is too old. */
@@ -27,13 +27,16 @@ export interface WatchedProcess extends Disposable {
 const watched = new Set<number>();
 
 /**
- * Watches a process, which may have ended already but must not be reaped yet.
+ * Watches a process. One that a runtime has just made may have ended and been reaped as an orphan meanwhile: then its
+ * exit is known at once.
  * @param startTicks when given, the process must be the very one that started then
  * @throws not_found (no such process)
  */
 export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
-  const pidfd = Pidfd.open(pid);
   const found = findProcess(pid);
+  const early = orphans.get(pid);
+  if (found === undefined && startTicks === undefined && early !== undefined) return ended(pid, early);
+  const pidfd = Pidfd.open(pid);
   if (pidfd === undefined || found === undefined || (startTicks ?? found.startTicks) !== found.startTicks) {
     pidfd?.close();
     throw notFound(`process ${pid}`);
@@ -53,6 +56,14 @@ export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
     },
   };
 }
+
+const ended = (pid: number, exit: ProcessExit): WatchedProcess => ({
+  pid,
+  startTicks: 0n,
+  exited: Promise.resolve(exit),
+  signal: () => false,
+  [Symbol.dispose]() {},
+});
 
 /**
  * The exit of an ended process: reaped when it is our child; else what /proc says while its parent has not reaped it
@@ -92,40 +103,44 @@ function statFields(pid: number): string[] {
   }
 }
 
-/** How long a child that nobody knows stays unreaped: a runtime may still be writing the pid file that names it. */
-const graceMs = 10_000;
+/** Exits of reaped children that nobody watched, the latest ones: a runtime may still be writing the pid file. */
+const orphans = new Map<number, ProcessExit>();
+const maxOrphans = 4096;
+/** Node reaps what it spawned within this. */
+const settleMs = 2;
 
 /**
- * Reaps orphans that became our children (what daemons in containers leave behind), from now on. They are looked at
- * after a SIGCHLD, and reaped when found ended twice, so that a short-lived exec keeps its exit code.
+ * Reaps orphans that became our children, from now on: what daemons in containers leave behind, and what a runtime
+ * left that failed. It must be soon: the first process of a pid namespace cannot end before all others are reaped.
  */
 export function reapOrphans(): void {
-  let suspects = new Set<number>();
+  let pending = false;
   const sweep = () => {
-    const ended = unknownEndedChildren();
-    for (const pid of ended) if (suspects.has(pid)) reapChild(pid);
-    suspects = new Set(ended.filter((pid) => !suspects.has(pid)));
-    if (suspects.size > 0) later.refresh();
+    pending = false;
+    if (peekExitedChild() !== undefined) for (const pid of unknownChildren()) reapOrphan(pid);
   };
-  const later = setTimeout(sweep, graceMs).unref();
-  // A burst of exits must not put the sweep off for ever.
-  let lastMs = 0;
   process.on('SIGCHLD', () => {
-    if (Date.now() - lastMs < graceMs) return;
-    lastMs = Date.now();
-    later.refresh();
+    if (!pending) setTimeout(sweep, settleMs);
+    pending = true;
   });
 }
 
-const unknownEndedChildren = (): number[] =>
-  children().filter((pid) => !watched.has(pid) && !nodeChildren.has(pid) && findProcess(pid)?.state === 'Z');
+function reapOrphan(pid: number): void {
+  const exit = reapChild(pid);
+  if (exit === undefined) return;
+  orphans.delete(pid);
+  orphans.set(pid, { status: exit.status, at: new Date() });
+  const [oldest] = orphans.keys();
+  if (orphans.size > maxOrphans && oldest !== undefined) orphans.delete(oldest);
+}
+
+const unknownChildren = (): number[] =>
+  children().filter((pid) => !watched.has(pid) && !nodeChildren.has(pid));
 
 /** Orphans are given to any thread of the process, so the children of each count. */
 function children(): number[] {
   const pids: number[] = [];
-  for (const thread of readdirSync('/proc/self/task')) {
-    pids.push(...childrenOf(thread));
-  }
+  for (const thread of readdirSync('/proc/self/task')) pids.push(...childrenOf(thread));
   return pids;
 }
 
