@@ -61,6 +61,12 @@ export class Authorizer {
     return this.#once(keyOf(host, access), () => this.#authorize(ctx, host, access, challenges, refused));
   }
 
+  /** Why a host still says 401, in words for its caller. */
+  async explain(host: RegistryHost): Promise<string> {
+    const credentials = await this.#credentials.get(originOf(host));
+    return credentials === undefined ? 'a login is required' : 'the credentials were refused';
+  }
+
   /** One token request for however many layers wait for it. */
   async #once(key: string, start: () => Promise<boolean>): Promise<boolean> {
     const running = this.#pending.get(key);

@@ -28,6 +28,8 @@ export interface HttpResponse {
   readonly headers: http.IncomingHttpHeaders;
   readonly url: URL;
   readonly body: http.IncomingMessage;
+  /** What is known about a refusal beyond its status, for the error message. */
+  readonly note?: string;
 }
 
 /** Keep-alive connections, one agent for each origin and trust setting. Follows no redirect and knows no credentials. */

@@ -45,8 +45,12 @@ function transportMessage(error: unknown): string {
 
 /** The error of a status that is not a success; reads at most {@link errorBodyLimitBytes} of its body. */
 export async function statusError(response: HttpResponse, what: string): Promise<BerthError> {
+  const note = response.note === undefined ? '' : `, ${response.note}`;
   const detail = detailOf(await readPrefix(response.body, errorBodyLimitBytes));
-  return errorOf(response.status, `${what}: ${response.url.host} answered ${response.status}${detail}`);
+  return errorOf(
+    response.status,
+    `${what}: ${response.url.host} answered ${response.status}${detail}${note}`,
+  );
 }
 
 function errorOf(status: number, message: string): BerthError {

@@ -115,10 +115,11 @@ export class RegistrySession {
     for (let tries = 0; ; tries++) {
       const authorization = this.#authorizer.header(host, this.#access);
       const response = await sendFollowing(this.connections, ctx, this.#request(host, call, authorization));
-      if (response.status !== 401 || response.url.origin !== originOf(host) || tries === 2) return response;
+      if (response.status !== 401 || response.url.origin !== originOf(host)) return response;
       const challenges = response.body.headersDistinct['www-authenticate'] ?? [];
-      if (!(await this.#authorizer.answer(ctx, host, this.#access, challenges, authorization)))
-        return response;
+      const again =
+        tries < 2 && (await this.#authorizer.answer(ctx, host, this.#access, challenges, authorization));
+      if (!again) return { ...response, note: await this.#authorizer.explain(host) };
       discard(response);
     }
   }

@@ -59,10 +59,9 @@ async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted): Promi
     const info = await parts.content.info(ctx, digest);
     if (info.sizeBytes !== size)
       throw failedPrecondition(`${digest}: has ${info.sizeBytes} bytes, described with ${size}`);
-    await addLabels(parts.content, ctx, digest, {
-      ...wanted.labels,
-      ...sourceLabel(wanted.reference, info.labels),
-    });
+    const labels = { ...wanted.labels, ...sourceLabel(wanted.reference, info.labels) };
+    const missing = Object.entries(labels).filter(([key, value]) => info.labels[key] !== value);
+    await addLabels(parts.content, ctx, digest, Object.fromEntries(missing));
     return true;
   } catch (error) {
     if (isKind(error, 'not_found')) return false;

@@ -29,14 +29,14 @@ export function childLabels(document: Manifest | Index): Record<string, string> 
 const manifestNames = ({ layers }: Manifest): string[] => ['config', ...layers.map((_, i) => `l.${i}`)];
 
 /**
- * `containerd.io/distribution.source.<host>`: the repositories of a host that a blob came from, comma-separated and
- * sorted. Undefined when nothing changes, or when the label would be larger than labels may be.
+ * `containerd.io/distribution.source.<host>`: the repositories of a host (without its port, as containerd writes it)
+ * that a blob came from, comma-separated and sorted. Undefined when nothing changes, or when the label would be larger than labels may be.
  */
 export function sourceLabel(
   { domain, path }: Reference,
   labels: Readonly<Record<string, string>> = {},
 ): Record<string, string> | undefined {
-  const key = `${labelNames.sourcePrefix}${domain}`;
+  const key = `${labelNames.sourcePrefix}${domain.replace(/:\d+$/, '')}`;
   const known = (labels[key] ?? '').split(',').filter((repository) => repository !== '');
   const value = [...new Set([...known, path])].sort().join(',');
   return value === labels[key] || key.length + value.length > labelLimitChars ? undefined : { [key]: value };
