@@ -28,21 +28,21 @@ export class DirectoryKeeper {
     await Promise.all(this.#removing);
   }
 
-  /** Removes every directory that no row knows. Numbers given out while it runs are safe: they are new. */
-  async cleanup(): Promise<void> {
+  /**
+   * Removes every directory that no row knows. Numbers given out while it runs are safe: they are new. At the start
+   * (`atStart`) nothing runs, and numbers that a power cut made unknown again go as well.
+   */
+  async cleanup({ atStart = false } = {}): Promise<void> {
     await this.settled();
     const rows = this.#db.all<{ id: number }>(
       'SELECT id FROM snapshots WHERE snapshotter = ?',
       this.driver.name,
     );
-    const last =
-      this.#db.get<{ seq: number }>("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'")?.seq ?? 0;
-    await this.driver.cleanup(
-      new KnownIds(
-        rows.map(({ id }) => id),
-        last,
-      ),
+    const ids = rows.map(({ id }) => id);
+    const sequence = this.#db.get<{ seq: number }>(
+      "SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'",
     );
+    await this.driver.cleanup(atStart ? new Set(ids) : new KnownIds(ids, sequence?.seq ?? 0));
   }
 }
 
@@ -50,7 +50,7 @@ export class DirectoryKeeper {
 class KnownIds extends Set<number> {
   readonly #last: number;
 
-  constructor(ids: readonly number[], last: number) {
+  constructor(ids: Iterable<number>, last: number) {
     super();
     this.#last = last;
     for (const id of ids) this.add(id);

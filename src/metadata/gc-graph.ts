@@ -50,12 +50,12 @@ async function* pages<Row>(
   first: (string | number)[],
 ) {
   for (let key = first; ; ) {
+    await nextTick();
     const rows = db.all<Row>(sql, ...key, pageRows);
     yield* rows;
     const last = rows.at(-1);
     if (!last || rows.length < pageRows) return;
     key = keyOf(last);
-    await nextTick();
   }
 }
 

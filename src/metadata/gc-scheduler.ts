@@ -135,7 +135,8 @@ export class GcScheduler implements AsyncDisposable {
     const running = this.#collect()
       .then((collection) => this.#done(collection, seen))
       .finally(() => {
-        if (this.#running === running) this.#running = undefined;
+        // One that waits follows at once; until it has begun, this one counts as running.
+        if (!this.#next) this.#running = undefined;
         this.#consider();
       });
     this.#running = running;

@@ -46,6 +46,7 @@ export async function collect({ records, keeper, directories, log }: CollectorPa
   }
   await removeBytes(keeper, swept);
   for (const { snapshotter, id } of swept.snapshots) directories.get(snapshotter)?.removeLater(id);
+  await keeper.settled();
   await Promise.all([...directories.values()].map((directory) => directory.settled()));
   return { removed: swept.count, tookMs: performance.now() - startedAt };
 }

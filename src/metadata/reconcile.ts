@@ -29,7 +29,7 @@ export async function reconcile(
   const halfMadeSnapshots = await db.write(
     (tx) => tx.run("DELETE FROM snapshots WHERE state = 'preparing'").changes,
   );
-  for (const directory of directories) await directory.cleanup();
+  for (const directory of directories) await directory.cleanup({ atStart: true });
   const orphanIngests = await removeOrphanIngests(db, blobs);
   const { orphanBlobs, present } = await removeOrphanBlobs(db, blobs);
   const lostBlobs = await dropLostRecords(db, present);
