@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import type { Digest } from '../../src/oci/digest.ts';
@@ -16,21 +17,30 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-/** An HTTP server on loopback that keeps what it was asked. */
+export type Respond = (request: IncomingMessage, response: ServerResponse) => void;
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** An HTTP or HTTPS server on loopback that keeps what it was asked. */
 export class ScriptedServer implements AsyncDisposable {
   readonly seen: SeenRequest[] = [];
   readonly #server: Server;
-  readonly #respond: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly #respond: Respond;
 
-  protected constructor(respond: (request: IncomingMessage, response: ServerResponse) => void) {
+  readonly #scheme: 'http' | 'https';
+
+  protected constructor(respond: Respond, tls?: TlsFiles) {
     this.#respond = respond;
-    this.#server = createServer((request, response) => void this.#handle(request, response));
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    const listener = (request: IncomingMessage, response: ServerResponse) =>
+      void this.#handle(request, response);
+    this.#server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   }
 
-  static async serve(
-    respond: (request: IncomingMessage, response: ServerResponse) => void,
-  ): Promise<ScriptedServer> {
-    return new ScriptedServer(respond).listen();
+  static async serve(respond: Respond, tls?: TlsFiles): Promise<ScriptedServer> {
+    return new ScriptedServer(respond, tls).listen();
   }
 
   protected async listen(): Promise<this> {
@@ -50,7 +60,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://${this.host}`;
+    return `${this.#scheme}://${this.host}`;
   }
 
   paths(): string[] {
@@ -85,9 +95,10 @@ export class FlakyRegistry extends ScriptedServer {
   /** By `repository/tag-or-digest`. */
   readonly manifests = new Map<string, { readonly bytes: Uint8Array; readonly mediaType: string }>();
 
-  static async start(): Promise<FlakyRegistry> {
-    const registry: FlakyRegistry = new FlakyRegistry((request, response) =>
-      registry.#respond(request, response),
+  static async start(tls?: TlsFiles): Promise<FlakyRegistry> {
+    const registry: FlakyRegistry = new FlakyRegistry(
+      (request, response) => registry.#respond(request, response),
+      tls,
     );
     return registry.listen();
   }
