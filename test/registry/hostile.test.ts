@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
+import { dropStaleLeases } from '../../src/transfer/lease.ts';
 import { transferParts } from '../../src/transfer/parts.ts';
 import { type PullRequest, pull, pullQuietly } from '../../src/transfer/pull.ts';
 import { always, digestOf, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
@@ -388,6 +389,22 @@ describe('interruptions', () => {
       if (phase === 'resolved') break;
     const { images, leases, snapshots } = await inventory(stack);
     assert.deepEqual([images, leases, snapshots], [[], 0, []]);
+  });
+
+  test('the lease of a pull that died with its daemon is dropped at the next start, those of clients stay', async () => {
+    const { metadata, ctx } = stack;
+    const own = await metadata.leases.create(ctx, { labels: { 'io.berth.transfer': 'true' } });
+    const client = await metadata.leases.create(ctx, { labels: { 'io.berth.transfers': 'true' } });
+    const snapshotter = metadata.snapshotters.get('overlayfs') ?? assert.fail();
+    await snapshotter.prepare({ ...ctx, lease: own.id }, 'extract-1 sha256:x', '');
+    await dropStaleLeases(metadata, ctx);
+    await metadata.gc.collectNow();
+    assert.deepEqual(
+      (await metadata.leases.list(ctx)).map(({ id }) => id),
+      [client.id],
+    );
+    assert.deepEqual(await snapshotter.list(ctx), []);
+    await metadata.leases.delete(ctx, client.id);
   });
 
   test('a disk without room is told beforehand, with what is missing', async () => {

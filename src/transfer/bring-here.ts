@@ -1,0 +1,104 @@
+import type { Context } from '../async/context.ts';
+import { TaskGroup } from '../async/task-group.ts';
+import { isKind } from '../errors/error.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Platform } from '../oci/platform.ts';
+import type { RegistrySession } from '../registry/session.ts';
+import { ensureBlob } from './blobs.ts';
+import { sourceOf } from './documents.ts';
+import { refKey } from './labels.ts';
+import type { TransferParts } from './parts.ts';
+import { imageFor, type PlannedImage } from './planned-image.ts';
+import type { Report } from './progress.ts';
+import { checkSpace } from './space.ts';
+import { snapshotterOf, unpackImage } from './unpack.ts';
+
+/** A plan to carry out. */
+export interface Work {
+  readonly name: string;
+  readonly session: RegistrySession;
+  readonly unpack: readonly { readonly snapshotter: string; readonly platform: Platform }[];
+  readonly images: readonly PlannedImage[];
+  readonly report: Report;
+}
+
+/** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
+export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
+  const blobs = blobsOf(work.images);
+  await preflight(parts, ctx, blobs.values(), work.name);
+  const group = new TaskGroup(ctx.signal);
+  const inner = { ...ctx, signal: group.signal };
+  const fetched = new Map<Digest, Promise<void>>();
+  for (const [digest, wanted] of blobs)
+    fetched.set(
+      digest,
+      group.run(() => fetchOne(parts, inner, work, wanted)),
+    );
+  const ready = async ({ digest }: Descriptor) => fetched.get(digest);
+  for (const { snapshotter, platform } of work.unpack)
+    void group
+      .run(async () => {
+        const image = imageFor(work.images, platform, work.name);
+        const into = snapshotterOf(parts, snapshotter);
+        await unpackImage(parts, inner, { image, snapshotter: into, report: work.report, ready });
+      })
+      .catch(() => {}); // join throws it
+  await group.join();
+}
+
+interface WantedBlob {
+  readonly descriptor: Descriptor;
+  readonly parent: Descriptor;
+}
+
+/** What planning has not brought already: layers, and configs that are no image's. Each digest once. */
+function blobsOf(images: readonly PlannedImage[]): Map<Digest, WantedBlob> {
+  const wanted = images.flatMap(({ config, document, manifest }) =>
+    [...(config === undefined ? [document.config] : []), ...document.layers].map((descriptor) => ({
+      descriptor,
+      parent: manifest,
+    })),
+  );
+  return new Map(wanted.map((blob) => [blob.descriptor.digest, blob]));
+}
+
+function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: WantedBlob): Promise<void> {
+  const { descriptor, parent } = wanted;
+  const { reference } = work.session;
+  work.report({
+    phase: 'waiting',
+    name: refKey(descriptor),
+    descriptor,
+    parent,
+    offset: 0,
+    total: descriptor.size,
+  });
+  const blob = { descriptor, parent, reference, report: work.report };
+  const done = ensureBlob(parts, ctx, blob, sourceOf(work.session));
+  done.catch(() => {}); // the group reports it, whether or not a layer waits for it
+  return done;
+}
+
+async function preflight(
+  parts: TransferParts,
+  ctx: Context,
+  blobs: Iterable<WantedBlob>,
+  name: string,
+): Promise<void> {
+  if (parts.contentRoot === undefined) return;
+  let neededBytes = 0;
+  for (const { descriptor } of blobs)
+    if (!(await isHere(parts, ctx, descriptor.digest))) neededBytes += descriptor.size;
+  await checkSpace(parts.contentRoot, neededBytes, name);
+}
+
+async function isHere(parts: TransferParts, ctx: Context, digest: Digest): Promise<boolean> {
+  try {
+    await parts.content.info(ctx, digest);
+    return true;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,176 @@
+import { randomBytes } from 'node:crypto';
+import { abortable } from '../async/abortable.ts';
+import { type Context, namespaceOf } from '../async/context.ts';
+import { dataLoss, invalidArgument, isKind, wrap } from '../errors/error.ts';
+import { type AppliedLayer, applyLayer } from '../layers/apply.ts';
+import { forRebase } from '../layers/target.ts';
+import type { Unfinished } from '../layers/unfinished.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { ChainId, DiffId } from '../oci/digest.ts';
+import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
+import { labelUncompressed } from './blobs.ts';
+import { finish } from './finish.ts';
+import { labelNames, refKey } from './labels.ts';
+import { undo } from './lease.ts';
+import type { TransferParts } from './parts.ts';
+import type { PlannedImage } from './planned-image.ts';
+import type { Report } from './progress.ts';
+
+export interface UnpackRequest {
+  readonly image: PlannedImage;
+  readonly snapshotter: Snapshotter;
+  readonly report: Report;
+  /** Resolves when the blob of a layer is in the content store. */
+  readonly ready: (layer: Descriptor) => Promise<void>;
+}
+
+/** One layer of an image, and where it stands in the stack. */
+export interface Layer {
+  readonly descriptor: Descriptor;
+  readonly manifest: Descriptor;
+  readonly diffId: DiffId;
+  readonly chainId: ChainId;
+  /** Chain ID of the layer below, '' for the base. */
+  readonly parent: string;
+}
+
+/** Leases a snapshot before looking, so that it cannot go between the look and the use. */
+export async function isCommitted(
+  parts: TransferParts,
+  ctx: Context,
+  snapshotter: Snapshotter,
+  chainId: ChainId,
+): Promise<boolean> {
+  try {
+    if (ctx.lease !== undefined)
+      await parts.leases.addResource(ctx, ctx.lease, { id: chainId, type: `snapshots/${snapshotter.name}` });
+    return (await snapshotter.stat(ctx, chainId)).kind === 'committed';
+  } catch (error) {
+    if (isKind(error, 'not_found')) return false;
+    throw error;
+  }
+}
+
+/** A layer's files in a snapshot that is not committed yet. Disposing removes what was not committed. */
+export interface Extracted extends AsyncDisposable {
+  commit(ctx: Context, layer: Layer): Promise<void>;
+}
+
+/**
+ * Unpacks one layer into a parentless snapshot of its own, unless its snapshot is there by now. Holds the lock of its
+ * chain ID until disposed. @throws data_loss (another diff ID), invalid_argument (malformed layer)
+ */
+export async function extract(
+  parts: TransferParts,
+  ctx: Context,
+  request: UnpackRequest,
+  layer: Layer,
+): Promise<Extracted> {
+  const { snapshotter } = request;
+  await using stack = new AsyncDisposableStack();
+  stack.use(
+    await parts.locks.acquire(`${snapshotter.name} ${namespaceOf(ctx)} ${layer.chainId}`, ctx.signal),
+  );
+  if (await isCommitted(parts, ctx, snapshotter, layer.chainId)) return finished(stack.move());
+  await abortable(request.ready(layer.descriptor), ctx.signal);
+  const key = `extract-${Date.now()}-${randomBytes(3).toString('base64url')} ${layer.chainId}`;
+  const labels = { [labelNames.snapshotRef]: layer.chainId };
+  const mounts = await prepare(parts, ctx, snapshotter, layer, key, labels);
+  if (mounts === undefined) return finished(stack.move());
+  let committed = false;
+  stack.defer(() =>
+    committed ? undefined : undo(ctx, 'remove snapshot', (late) => snapshotter.remove(late, key)),
+  );
+  const unfinished = await apply(parts, ctx, request, layer, mounts);
+  const held = stack.move();
+  return {
+    async commit(at) {
+      if (unfinished !== undefined) await finish(at, snapshotter, layer, mounts, unfinished);
+      committed = await commit(parts, at, snapshotter, layer, key, labels);
+      await held.disposeAsync();
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+const finished = (held: AsyncDisposableStack): Extracted => ({
+  commit: () => held.disposeAsync(),
+  [Symbol.asyncDispose]: () => held.disposeAsync(),
+});
+
+/** Mounts of a new snapshot; undefined when the snapshotter says it has the layer already (a remote snapshotter does). */
+async function prepare(
+  parts: TransferParts,
+  ctx: Context,
+  snapshotter: Snapshotter,
+  layer: Layer,
+  key: string,
+  labels: Record<string, string>,
+) {
+  try {
+    return await snapshotter.prepare(ctx, key, '', labels);
+  } catch (error) {
+    const skip =
+      isKind(error, 'already_exists') && (await isCommitted(parts, ctx, snapshotter, layer.chainId));
+    if (skip) return undefined;
+    throw error;
+  }
+}
+
+async function apply(
+  parts: TransferParts,
+  ctx: Context,
+  { report }: UnpackRequest,
+  layer: Layer,
+  mounts: readonly Mount[],
+): Promise<Unfinished | undefined> {
+  const { descriptor, manifest } = layer;
+  using _ = await parts.unpacks.acquire(ctx.signal);
+  const tell = (phase: 'extracting' | 'extracted', offset: number) =>
+    report({ phase, name: refKey(descriptor), descriptor, parent: manifest, offset, total: descriptor.size });
+  tell('extracting', 0);
+  await using reader = await parts.content.reader(ctx, descriptor.digest);
+  if (reader.path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);
+  const { diffId, unfinished } = await applyOrExplain(ctx, layer, reader.path, mounts);
+  if (diffId !== layer.diffId)
+    throw dataLoss(
+      `wrong diff id ${diffId} calculated on extraction ${layer.diffId}, layer ${descriptor.digest}`,
+    );
+  tell('extracted', descriptor.size);
+  return unfinished;
+}
+
+/** All but the base layer are prepared without their parent: what they delete is written down, not carried out. */
+async function applyOrExplain(
+  ctx: Context,
+  { descriptor, parent }: Layer,
+  path: string,
+  mounts: readonly Mount[],
+): Promise<AppliedLayer> {
+  const to = parent === '' ? mounts : forRebase(mounts);
+  try {
+    return await applyLayer({ source: { path }, mediaType: descriptor.mediaType, to, signal: ctx.signal });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    throw wrap(error, `failed to extract layer ${descriptor.digest}`);
+  }
+}
+
+/** True when `key` became the snapshot; false when somebody else's was there first. */
+async function commit(
+  parts: TransferParts,
+  ctx: Context,
+  snapshotter: Snapshotter,
+  layer: Layer,
+  key: string,
+  labels: Record<string, string>,
+): Promise<boolean> {
+  try {
+    await snapshotter.commit(ctx, layer.chainId, key, labels, { parent: layer.parent });
+  } catch (error) {
+    if (isKind(error, 'already_exists')) return false;
+    throw error;
+  }
+  await labelUncompressed(parts.content, ctx, layer.descriptor.digest, layer.diffId);
+  return true;
+}
