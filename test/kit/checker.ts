@@ -5,9 +5,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { mountsBelow, processesOf } from './daemon.ts';
 
 /** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
-interface Rows {
+export interface Rows {
   readonly blobs: { namespace: string; digest: string; size: number; labels: string }[];
-  readonly ingests: { key: string; shared: string | null }[];
+  readonly ingests: { namespace: string; ref: string; key: string; shared: string | null }[];
   readonly images: { namespace: string; name: string; digest: string }[];
   readonly snapshots: {
     id: number;
@@ -17,9 +17,11 @@ interface Rows {
     parent: number | null;
     kind: string;
     state: string;
+    labels: string;
   }[];
   readonly containers: { namespace: string; id: string; snapshotter: string; snapshot_key: string }[];
   readonly leases: { namespace: string; id: string }[];
+  readonly leased: { namespace: string; lease: string; type: string; id: string }[];
 }
 
 /**
@@ -38,7 +40,8 @@ export function violations(root: string, state: string): string[] {
   ];
 }
 
-function readRows(path: string): Rows {
+/** @throws when the database is damaged */
+export function readRows(path: string): Rows {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
     const check = Object.values(db.prepare('PRAGMA integrity_check').get() ?? {})[0];
@@ -51,6 +54,7 @@ function readRows(path: string): Rows {
       snapshots: all('snapshots'),
       containers: all('containers'),
       leases: all('leases'),
+      leased: all('lease_resources'),
     };
   } finally {
     db.close();
