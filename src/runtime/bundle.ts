@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { alreadyExists, codeOf, invalidArgument, messageOf } from '../errors/error.ts';
 import { validateIdentifier } from '../metadata/identifiers.ts';
@@ -47,8 +47,21 @@ export class Bundles {
   /** Unmounts and removes a bundle. Idempotent. */
   async remove(namespace: string, id: string): Promise<void> {
     const path = this.path(namespace, id);
+    if (await removeFlat(path)) return;
     await unmountTree(join(path, 'rootfs'), { detach: true });
     await removeTree(path);
+  }
+}
+
+/** The usual bundle, files beside an empty rootfs, goes in a few calls. @returns false where it is another */
+async function removeFlat(path: string): Promise<boolean> {
+  try {
+    await rmdir(join(path, 'rootfs'));
+    for (const name of await readdir(path)) await unlink(join(path, name));
+    await rmdir(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

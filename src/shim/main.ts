@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../errors/error.ts';
@@ -51,6 +52,8 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
   // The lock is held, so a socket that is there belongs to a shim that is dead.
   rmSync(socketPath, { force: true });
   await server.listen(socketPath);
+  // Kept now, because a shim seldom ends in a way that lets Node do it; the next one starts without compiling.
+  setTimeout(flushCompileCache, 1000).unref();
   log.info({ pid: process.pid, socketPath, tasks: tasks.size }, 'shim serves');
 }
 

@@ -68,7 +68,6 @@ export class TaskEvents {
   deleted({ request, init }: Task, exit: ProcessExit): void {
     this.#log.publish(request.namespace, '/tasks/delete', TaskDeleteSchema, {
       containerId: request.id,
-      id: request.id,
       pid: init.pid,
       exitStatus: exit.status,
       exitedAt: timestampFromDate(exit.at),
