@@ -9,6 +9,7 @@ import { ensureBlob } from './blobs.ts';
 import { sourceOf } from './documents.ts';
 import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
+import type { Plan } from './plan.ts';
 import { imageFor, type PlannedImage } from './planned-image.ts';
 import type { Report } from './progress.ts';
 import { checkSpace } from './space.ts';
@@ -19,13 +20,14 @@ export interface Work {
   readonly name: string;
   readonly session: RegistrySession;
   readonly unpack: readonly { readonly snapshotter: string; readonly platform: Platform }[];
-  readonly images: readonly PlannedImage[];
+  readonly plan: Plan;
+  readonly allMetadata: boolean;
   readonly report: Report;
 }
 
 /** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
 export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
-  const blobs = blobsOf(work.images);
+  const blobs = blobsOf(work.plan.images);
   await preflight(parts, ctx, blobs.values(), work.name);
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
@@ -39,11 +41,12 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
   for (const { snapshotter, platform } of work.unpack)
     void group
       .run(async () => {
-        const image = imageFor(work.images, platform, work.name);
+        const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
         await unpackImage(parts, inner, { image, snapshotter: into, report: work.report, ready });
       })
       .catch(() => {}); // join throws it
+  if (work.allMetadata) void group.run(() => work.plan.readOthers(group.signal)).catch(() => {});
   await group.join();
 }
 

@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { Limiter } from '../async/limiter.ts';
 import { invalidArgument, messageOf, notFound, resourceExhausted } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Index } from '../oci/manifest.ts';
@@ -7,13 +8,11 @@ import { formatPlatform, type Platform, type PlatformMatcher, platformMatcher } 
 import type { Documents } from './documents.ts';
 import { isImage, lowest, type PlannedImage, rankOfSilent } from './planned-image.ts';
 
-const limits = { indexDepth: 8, documents: 1_000, listedPlatforms: 20 } as const;
+const limits = { indexDepth: 8, documents: 1_000, listedPlatforms: 20, parallelReads: 4 } as const;
 
 export interface PlanOptions {
   /** Wanted platforms, or every one there is. */
   readonly platforms: readonly Platform[] | 'all';
-  /** Also read manifests and configs of platforms that are not wanted, as far as that works. */
-  readonly allMetadata?: boolean;
   /** For error messages. */
   readonly name: string;
 }
@@ -36,12 +35,17 @@ export async function planImages(
   ctx: Context,
   target: Descriptor,
   options: PlanOptions,
-): Promise<PlannedImage[]> {
+): Promise<Plan> {
   const planner = new Planner(documents, ctx);
   await planner.walk(target, undefined, 0);
-  const chosen = await planner.choose(options);
-  if (options.allMetadata === true) await planner.readOthers(chosen);
-  return chosen;
+  const images = await planner.choose(options);
+  return { images, readOthers: (signal) => planner.readOthers(images, signal) };
+}
+
+export interface Plan {
+  readonly images: readonly PlannedImage[];
+  /** Also reads manifests and configs of the platforms that are not wanted, as far as that works. */
+  readOthers(signal: AbortSignal): Promise<void>;
 }
 
 class Planner {
@@ -82,18 +86,23 @@ class Planner {
     throw notFound(`${name}: no match for platform in manifest: ${await this.#explain(platforms)}`);
   }
 
-  async readOthers(chosen: readonly PlannedImage[]): Promise<void> {
-    for (const candidate of this.#candidates) {
-      if (chosen.some((image) => image.manifest.digest === candidate.descriptor.digest)) continue;
-      try {
-        await this.#image(candidate);
-      } catch (error) {
-        this.#ctx.signal.throwIfAborted();
-        this.#ctx.log.warn(
-          { digest: candidate.descriptor.digest, err: messageOf(error) },
-          'metadata not read',
-        );
-      }
+  async readOthers(chosen: readonly PlannedImage[], signal: AbortSignal): Promise<void> {
+    const known = new Set(chosen.map(({ manifest }) => manifest.digest));
+    const others = this.#candidates.filter(({ descriptor }) => !known.has(descriptor.digest));
+    const limit = new Limiter(limits.parallelReads);
+    await Promise.all(others.map((candidate) => this.#readOther(candidate, limit, signal)));
+  }
+
+  async #readOther(candidate: Candidate, limit: Limiter, signal: AbortSignal): Promise<void> {
+    using _ = await limit.acquire(signal);
+    try {
+      await this.#image(candidate);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#ctx.log.warn(
+        { digest: candidate.descriptor.digest, err: messageOf(error) },
+        'metadata of another platform not read',
+      );
     }
   }
 

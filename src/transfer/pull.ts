@@ -80,8 +80,15 @@ async function pullReporting(
     report({ phase: 'resolved', name, descriptor, offset: 0, total: 0 });
     const documents = new RemoteDocuments(parts, session, report);
     if (bytes !== undefined) documents.remember(descriptor.digest, bytes);
-    const images = await planImages(documents, leased, descriptor, planOptions(parts, request, name));
-    await bringHere(parts, leased, { unpack: request.unpack ?? [], name, session, images, report });
+    const plan = await planImages(documents, leased, descriptor, planOptions(parts, request, name));
+    await bringHere(parts, leased, {
+      plan,
+      name,
+      session,
+      report,
+      unpack: request.unpack ?? [],
+      allMetadata: request.allMetadata ?? false,
+    });
     return record(parts, leased, { ...request, name }, descriptor, report);
   });
 }
@@ -99,7 +106,6 @@ function openSession(parts: TransferParts, request: PullRequest): Promise<Regist
 
 const planOptions = (parts: TransferParts, request: PullRequest, name: string) => ({
   platforms: request.platforms ?? [parts.platform],
-  allMetadata: request.allMetadata ?? false,
   name,
 });
 

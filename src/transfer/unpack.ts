@@ -28,7 +28,7 @@ export async function ensureUnpacked(
   platform: Platform = parts.platform,
 ): Promise<ChainId> {
   const snapshotter = snapshotterOf(parts, snapshotterName);
-  const images = await planImages(localDocuments(parts), ctx, target, {
+  const { images } = await planImages(localDocuments(parts), ctx, target, {
     platforms: [platform],
     name: target.digest,
   });
