@@ -8,7 +8,7 @@ import { startExitCode } from './failure.ts';
 import { splitName } from './images.ts';
 import { Lines } from './progress.ts';
 import { containerOptions, type RunOptions } from './run-options.ts';
-import { DetachFilter, findDetachKeys } from './terminal.ts';
+import { DetachFilter, findDetachKeys, keepLineFeeds } from './terminal.ts';
 
 function container(id: string, name = ''): Container {
   const spec = { process: { args: ['sh', '-c', 'sleep 1000; echo \x1b'], terminal: false } };
@@ -108,6 +108,12 @@ test('detach keys are found across reads, and what only began like them is passe
   assert.deepEqual(filter.filter(Uint8Array.of(16, 16)), { pass: Uint8Array.of(16), detached: false });
   assert.equal(filter.filter(Uint8Array.of(17)).detached, true);
   assert.equal(findDetachKeys('ctrl-!'), undefined);
+});
+
+test('a bare line feed goes straight down, also when its carriage return came in the chunk before', () => {
+  const change = keepLineFeeds();
+  assert.deepEqual([...change(Buffer.from('a\nb\r'))], [...Buffer.from('a\vb\r')]);
+  assert.deepEqual([...change(Buffer.from('\n\n'))], [...Buffer.from('\n\v')]);
 });
 
 test('run options become container options; what cannot be is refused', () => {

@@ -4,7 +4,7 @@ import type { Exit, Process } from '../client/index.ts';
 import { isKind, messageOf } from '../errors/error.ts';
 import type { Cli } from './cli.ts';
 import { CliError } from './failure.ts';
-import { DetachFilter, followSize, rawTerminal } from './terminal.ts';
+import { DetachFilter, exitOnSignals, followSize, keepLineFeeds, rawTerminal } from './terminal.ts';
 
 export interface SessionOptions {
   /** The process has a terminal: stdin goes raw and sizes are followed. */
@@ -36,11 +36,16 @@ export async function runSession(
   using _stdio = target;
   const stop = new AbortController();
   using _stop = { [Symbol.dispose]: () => stop.abort() };
-  const output = Promise.all([copyOut(target.stdout, cli.stdout), copyOut(target.stderr, cli.stderr)]);
+  const raw = wantsRaw(cli, target, options);
+  const change = raw && cli.stdout.isTTY ? keepLineFeeds() : undefined;
+  const output = Promise.all([
+    copyOut(target.stdout, cli.stdout, change),
+    copyOut(target.stderr, cli.stderr),
+  ]);
   const exit = exitOf(target, output, stop.signal);
   exit.catch(() => {});
-  using _raw = wantsRaw(cli, target, options) ? rawTerminal(cli.stdin) : undefined;
-  using _signals = options.forwardSignals ? forwardSignals(target) : undefined;
+  using _raw = raw ? rawTerminal(cli.stdin) : undefined;
+  using _signals = options.forwardSignals ? forwardSignals(target) : exitOnSignals();
   await startThrough(options.start, stop.signal);
   using _size = options.terminal && cli.stdout.isTTY ? followSize(cli.stdout, resizer(target)) : undefined;
   const ended = await Promise.race([exit, copyIn(cli, target, options, stop.signal)]);
@@ -94,10 +99,14 @@ async function exitOf(target: Process, output: Promise<unknown>, signal: AbortSi
   }
 }
 
-async function copyOut(from: ReadableStream<Uint8Array> | undefined, to: NodeJS.WriteStream): Promise<void> {
+async function copyOut(
+  from: ReadableStream<Uint8Array> | undefined,
+  to: NodeJS.WriteStream,
+  change: (chunk: Uint8Array) => Uint8Array = (chunk) => chunk,
+): Promise<void> {
   if (from === undefined) return;
   for await (const chunk of from) {
-    await new Promise<void>((resolve) => to.write(chunk, () => resolve()));
+    await new Promise<void>((resolve) => to.write(change(chunk), () => resolve()));
   }
 }
 

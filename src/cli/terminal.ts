@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { ReadStream, WriteStream } from 'node:tty';
 
 /**
@@ -20,6 +21,19 @@ export function rawTerminal(input: ReadStream): Disposable {
   };
 }
 
+const fatal = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const;
+
+/** Ends this program by `process.exit` where a signal would end it at once, so that the terminal is restored first. */
+export function exitOnSignals(): Disposable {
+  const die = (name: NodeJS.Signals) => process.exit(128 + constants.signals[name]);
+  for (const name of fatal) process.on(name, die);
+  return {
+    [Symbol.dispose]() {
+      for (const name of fatal) process.off(name, die);
+    },
+  };
+}
+
 /** Calls `resize` with columns and rows now and whenever the terminal changes. */
 export function followSize(output: WriteStream, resize: (columns: number, rows: number) => void): Disposable {
   const tell = () => {
@@ -30,7 +44,23 @@ export function followSize(output: WriteStream, resize: (columns: number, rows: 
   return { [Symbol.dispose]: () => void output.off('resize', tell) };
 }
 
-const control = { a: 1, z: 26 };
+const lineFeed = 0x0a;
+const verticalTab = 0x0b;
+const carriageReturn = 0x0d;
+
+/**
+ * Node's raw mode leaves ONLCR on, so a bare line feed, which full-screen programs send to go straight down, would
+ * also go to the left margin. A vertical tab does what they mean (VT100, ECMA-48 terminals, the Linux console).
+ */
+export function keepLineFeeds(): (chunk: Uint8Array) => Uint8Array {
+  let before = 0;
+  return (chunk) =>
+    chunk.map((byte) => {
+      const bare = byte === lineFeed && before !== carriageReturn;
+      before = byte;
+      return bare ? verticalTab : byte;
+    });
+}
 
 /** The bytes of `ctrl-p,ctrl-q`, `ctrl-x,x`, …; undefined when it is not understood. */
 export function findDetachKeys(text: string): number[] | undefined {
@@ -39,7 +69,7 @@ export function findDetachKeys(text: string): number[] | undefined {
     if (match !== undefined) return match === '@' ? 0 : match.charCodeAt(0) & 0x1f;
     return key.length === 1 ? key.charCodeAt(0) : undefined;
   });
-  return keys.every((key) => key !== undefined && key >= control.a - 1) ? (keys as number[]) : undefined;
+  return keys.every((key) => key !== undefined) ? (keys as number[]) : undefined;
 }
 
 /** Finds the detach keys in what is typed. Keys that only began like them are passed on. */
