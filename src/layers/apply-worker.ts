@@ -12,6 +12,7 @@ import { DirectoryWriter } from './directory-writer.ts';
 import { TarReader } from './tar-reader.ts';
 import type { LayerTarget } from './target.ts';
 import { finishLayer } from './unfinished.ts';
+import type { WhiteoutStyle } from './whiteouts.ts';
 import { type JobMessage, packError, receiveStream } from './worker-messages.ts';
 
 /** The thread in which a layer is inflated, hashed and written (see apply.ts). One job at a time. */
@@ -86,7 +87,7 @@ function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable
   return receiveStream(stream);
 }
 
-function whiteoutsOf(target: DirectoryTarget): 'overlay' | 'overlay-userxattr' | 'plain' {
+function whiteoutsOf(target: DirectoryTarget): WhiteoutStyle {
   if (target.kind === 'plain') return 'plain';
   return target.userXattr ? 'overlay-userxattr' : 'overlay';
 }

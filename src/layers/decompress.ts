@@ -5,7 +5,7 @@ import { defaultLayerLimits, type InflateLimits } from './limits.ts';
 import { type Compression, compressionOf, sniffCompression } from './media-type.ts';
 
 const outputChunkBytes = 1 << 20;
-const readAheadBytes = 4 << 20;
+const readAheadBytes = 2 << 20;
 /** 128 MiB, what `zstd` itself allows without `--long=31`. */
 const zstdWindowLog = 27;
 

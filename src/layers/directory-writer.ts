@@ -1,31 +1,24 @@
-import { ftruncateSync, writeSync } from 'node:fs';
 import { codeOf, resourceExhausted } from '../errors/error.ts';
-import {
-  O_CREAT,
-  O_DIRECTORY,
-  O_EXCL,
-  O_PATH,
-  O_WRONLY,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFIFO,
-  S_IFREG,
-} from '../sys/constants.ts';
+import { S_IFREG } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
-import { linkAt, mkdirAt, mknodAt, openAt, symlinkAt } from '../sys/files.ts';
+import { linkAt, mkdirAt } from '../sys/files.ts';
 import { statAt, typeOf } from '../sys/stat.ts';
 import { DirectoryCache } from './directory-cache.ts';
-import { type Created, setFileMetadata, setNamedMetadata } from './member-metadata.ts';
+import { FileWriter } from './file-writer.ts';
+import { exists, isDirectory, translate } from './member-faults.ts';
+import { type Created, setNamedMetadata } from './member-metadata.ts';
 import { type MemberPath, parseMemberPath, toPath, whiteoutOf } from './member-path.ts';
 import { printable } from './pax.ts';
 import { removeSync } from './remove-sync.ts';
+import { makeSpecial } from './special-files.ts';
 import type { ByteString, TarEntry, TarSink } from './tar-entry.ts';
 import { badTar } from './tar-numbers.ts';
 import type { Unfinished } from './unfinished.ts';
-import { NoWhiteouts, OverlayWhiteouts, PlainWhiteouts, type Whiteouts } from './whiteouts.ts';
+import type { Whiteouts } from './whiteout-contract.ts';
+import { type WhiteoutStyle, whiteoutsFor } from './whiteouts.ts';
 
 export interface DirectoryWriterOptions {
-  readonly whiteouts: 'overlay' | 'overlay-userxattr' | 'plain';
+  readonly whiteouts: WhiteoutStyle;
   /** The directory holds nothing yet. */
   readonly empty: boolean;
   readonly umask: number;
@@ -45,14 +38,15 @@ export class DirectoryWriter implements TarSink, Disposable {
   /** Directories to be described at the end, by path; `undefined` for those no member describes. */
   readonly #directories = new Map<ByteString, { entry: TarEntry; created: Created } | undefined>();
   readonly #lateLinks = new Map<ByteString, ByteString>();
-  readonly #chunk = { fd: undefined as Fd | undefined, entry: undefined as TarEntry | undefined };
+  /** The file whose bytes are coming. */
+  #file: FileWriter | undefined;
   #entries = 0;
   #inodes = 0;
 
   constructor(root: Fd, options: DirectoryWriterOptions) {
     this.#options = options;
     this.#cache = new DirectoryCache(root, (path) => this.#onImplicit(path));
-    this.#whiteouts = whiteoutsFor(options, this.#cache);
+    this.#whiteouts = whiteoutsFor(options.whiteouts, options.empty, this.#cache);
   }
 
   get inodes(): number {
@@ -70,23 +64,13 @@ export class DirectoryWriter implements TarSink, Disposable {
   }
 
   data(chunk: Buffer, offset: number): void {
-    const { fd, entry } = this.#chunk;
-    if (fd === undefined || entry === undefined) return;
-    const base = entry.sparse === undefined ? null : offset;
-    for (let done = 0; done < chunk.length; )
-      done += writeSync(fd.fd, chunk, done, chunk.length - done, base === null ? null : base + done);
+    this.#file?.write(chunk, offset);
   }
 
   end(): void {
-    const { fd, entry } = this.#chunk;
-    if (fd === undefined || entry === undefined) return;
-    this.#chunk.fd = undefined;
-    using file = fd;
-    try {
-      setFileMetadata(file, entry, this.#created(entry.mode & 0o777));
-    } catch (error) {
-      throw translate(error, entry);
-    }
+    using file = this.#file;
+    this.#file = undefined;
+    file?.finish();
   }
 
   /** Describes the directories. Returns what can only be done once the lower layers are known. */
@@ -100,8 +84,7 @@ export class DirectoryWriter implements TarSink, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#chunk.fd?.close();
-    this.#chunk.fd = undefined;
+    this.#file?.[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
   }
 
@@ -131,30 +114,13 @@ export class DirectoryWriter implements TarSink, Disposable {
       this.#link(entry, member, parent);
       return;
     }
-    if (entry.type === 'file') this.#startFile(entry, member, parent);
+    const created = this.#created(entry.mode & 0o777);
+    if (entry.type === 'file') this.#file = new FileWriter(parent, member.base, entry, created);
     else {
-      this.#make(entry, parent, toPath(member.base));
-      setNamedMetadata(parent, member.base, entry, this.#created(entry.mode & 0o777));
+      makeSpecial(parent, toPath(member.base), entry);
+      setNamedMetadata(parent, member.base, entry, created);
     }
     this.#inodes++;
-  }
-
-  #startFile(entry: TarEntry, member: MemberPath, parent: Fd): void {
-    const fd = openAt(parent, toPath(member.base), O_WRONLY | O_CREAT | O_EXCL, entry.mode & 0o777);
-    this.#chunk.fd = fd;
-    this.#chunk.entry = entry;
-    if (entry.sparse !== undefined) ftruncateSync(fd.fd, entry.sizeBytes);
-  }
-
-  #make(entry: TarEntry, parent: Fd, name: string | Uint8Array): void {
-    const { type, mode, deviceMajor, deviceMinor } = entry;
-    if (type === 'symlink') symlinkAt(toPath(entry.linkName), parent, name);
-    else if (type === 'fifo') mknodAt(parent, name, S_IFIFO | (mode & 0o777));
-    else {
-      if (type === 'char' && deviceMajor === 0 && deviceMinor === 0)
-        throw badTar(`${printable(entry.name)} is a 0:0 device, which only an overlay whiteout may be`);
-      mknodAt(parent, name, (type === 'char' ? S_IFCHR : S_IFBLK) | (mode & 0o777), deviceMajor, deviceMinor);
-    }
   }
 
   /** A link gets no attributes of its own: they are the file's, and setting them would clear its capabilities. */
@@ -248,50 +214,4 @@ export class DirectoryWriter implements TarSink, Disposable {
       throw translate(error, entry);
     }
   }
-}
-
-function whiteoutsFor(options: DirectoryWriterOptions, cache: DirectoryCache): Whiteouts {
-  if (options.whiteouts !== 'plain')
-    return new OverlayWhiteouts(cache, options.whiteouts === 'overlay-userxattr');
-  return options.empty ? new NoWhiteouts(cache) : new PlainWhiteouts(cache);
-}
-
-function isDirectory(parent: Fd, name: string | Uint8Array): boolean {
-  try {
-    openAt(parent, name, O_PATH | O_DIRECTORY).close();
-    return true;
-  } catch (error) {
-    if (['ENOTDIR', 'ENOENT', 'ELOOP'].includes(codeOf(error) ?? '')) return false;
-    throw error;
-  }
-}
-
-function exists(parent: Fd, name: string | Uint8Array): boolean {
-  try {
-    openAt(parent, name, O_PATH).close();
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-const layerFaults = new Set([
-  'ENAMETOOLONG',
-  'ELOOP',
-  'ENOTDIR',
-  'EINVAL',
-  'EPERM',
-  'EMLINK',
-  'EFBIG',
-  'ENOENT',
-]);
-
-/** What the kernel refuses because of the member itself is the layer's fault; a full disk is its own kind. */
-function translate(error: unknown, entry: TarEntry): unknown {
-  const code = codeOf(error) ?? '';
-  if (layerFaults.has(code)) return badTar(`cannot make ${entry.type} ${printable(entry.name)}: ${code}`);
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return resourceExhausted(`no space left for ${printable(entry.name)}`, error);
-  return error;
 }
