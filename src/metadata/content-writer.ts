@@ -13,6 +13,14 @@ import { addToLease, leaseTypes, publishAfter, type Records, removeFromLease } f
 
 type CommitOptions = NonNullable<Parameters<ContentWriter['commit']>[0]>;
 
+/** Where a writer works and on whose behalf. */
+export interface WriterScope {
+  readonly records: Records;
+  readonly keeper: BlobKeeper;
+  readonly ctx: Context;
+  readonly namespace: string;
+}
+
 /** A writer whose ref, lease and result are recorded. It holds its ref until disposed or committed. */
 export class RecordedWriter implements ContentWriter {
   readonly #records: Records;
@@ -28,36 +36,22 @@ export class RecordedWriter implements ContentWriter {
   #committed: { digest: Digest; sizeBytes: number } | undefined;
   #release: AsyncDisposableStack | undefined;
 
-  private constructor(
-    records: Records,
-    keeper: BlobKeeper,
-    ctx: Context,
-    namespace: string,
-    row: IngestRow,
-    ingest: BlobIngest | undefined,
-    updatedAt: Date,
-  ) {
-    this.#records = records;
-    this.#keeper = keeper;
-    this.#ctx = ctx;
-    this.#namespace = namespace;
+  private constructor(scope: WriterScope, row: IngestRow, ingest: BlobIngest | undefined, updatedAt: Date) {
+    this.#records = scope.records;
+    this.#keeper = scope.keeper;
+    this.#ctx = scope.ctx;
+    this.#namespace = scope.namespace;
     this.#row = row;
     this.#ingest = ingest;
     this.#updatedAt = updatedAt;
     this.#shared = row.shared === null ? undefined : (row.shared as Digest);
   }
 
-  static async open(
-    records: Records,
-    keeper: BlobKeeper,
-    ctx: Context,
-    namespace: string,
-    row: IngestRow,
-  ): Promise<RecordedWriter> {
-    const before = row.shared === null ? await keeper.blobs.findIngest(row.key) : undefined;
-    const ingest = row.shared === null ? await keeper.blobs.ingest(row.key) : undefined;
-    const updatedAt = before?.updatedAt ?? new Date(row.started_at);
-    return new RecordedWriter(records, keeper, ctx, namespace, row, ingest, updatedAt);
+  static async open(scope: WriterScope, row: IngestRow): Promise<RecordedWriter> {
+    const { blobs } = scope.keeper;
+    const before = row.shared === null ? await blobs.findIngest(row.key) : undefined;
+    const ingest = row.shared === null ? await blobs.ingest(row.key) : undefined;
+    return new RecordedWriter(scope, row, ingest, before?.updatedAt ?? new Date(row.started_at));
   }
 
   /** What is given back when the writer ends: the ref, the pin. */

@@ -151,7 +151,10 @@ export class ContentRecords implements ContentStore {
     undo.use(this.#lockRef(namespace, options.ref));
     undo.use(this.#records.changes.pin(nodeOf('ingest', namespace, options.ref)));
     const row = await this.#recordIngest(ctx, namespace, options);
-    const writer = await RecordedWriter.open(this.#records, this.#keeper, ctx, namespace, row);
+    const writer = await RecordedWriter.open(
+      { records: this.#records, keeper: this.#keeper, ctx, namespace },
+      row,
+    );
     undo.use(writer);
     this.#open.set(`${namespace}/${options.ref}`, writer);
     undo.defer(() => void this.#open.delete(`${namespace}/${options.ref}`));

@@ -2,15 +2,9 @@ import { existsSync, statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import {
-  codeOf,
-  dataLoss,
-  failedPrecondition,
-  messageOf,
-  resourceExhausted,
-  unavailable,
-} from '../errors/error.ts';
+import { dataLoss, failedPrecondition, unavailable } from '../errors/error.ts';
 import { migrations } from './schema.ts';
+import { translate, translateOpening } from './sqlite-errors.ts';
 import { WalSync } from './wal-sync.ts';
 
 /** What SQLite takes and gives: text, safe integers, bytes, null. */
@@ -64,24 +58,30 @@ const maxMutationsPerTransaction = 256;
  * @throws failed_precondition (made by a newer Berth), data_loss (damaged or no database)
  */
 export function openDb(path: string): Db {
+  try {
+    return open(path);
+  } catch (error) {
+    throw translateOpening(error, path);
+  }
+}
+
+function open(path: string): Db {
   const unclean = existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0;
-  return guarded(path, () => {
-    const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true });
-    try {
-      sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0');
-      sqlite.exec(
-        'PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192',
-      );
-      if (unclean) verify(sqlite);
-      migrate(sqlite, path);
-      // The log must exist (and its name be durable) before anything is promised.
-      sqlite.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${migrations.length}; COMMIT`);
-      return new SqliteDb(path, sqlite, new WalSync(`${path}-wal`));
-    } catch (error) {
-      sqlite.close();
-      throw error;
-    }
-  });
+  const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true });
+  try {
+    sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0');
+    sqlite.exec(
+      'PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192',
+    );
+    if (unclean) verify(sqlite);
+    migrate(sqlite, path);
+    // The log must exist (and its name be durable) before anything is promised.
+    sqlite.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${migrations.length}; COMMIT`);
+    return new SqliteDb(path, sqlite, new WalSync(`${path}-wal`));
+  } catch (error) {
+    sqlite.close();
+    throw error;
+  }
 }
 
 /** Copies the log into the database file and lets the log start over. For the checkpoint worker. */
@@ -109,35 +109,6 @@ function migrate(sqlite: DatabaseSync, path: string): void {
   for (let v = version; v < migrations.length; v++) {
     sqlite.exec(`BEGIN IMMEDIATE; ${migrations[v]}; PRAGMA user_version = ${v + 1}; COMMIT`);
   }
-}
-
-function guarded<T>(path: string, open: () => T): T {
-  try {
-    return open();
-  } catch (error) {
-    throw isDamage(error)
-      ? dataLoss(
-          `metadata database ${path} is damaged (${messageOf(error)}): move it away or restore it`,
-          error,
-        )
-      : error;
-  }
-}
-
-const sqliteCode = (error: unknown): number =>
-  codeOf(error) === 'ERR_SQLITE_ERROR' && error instanceof Error && 'errcode' in error
-    ? Number(error.errcode) & 0xff
-    : 0;
-const isDamage = (error: unknown): boolean =>
-  sqliteCode(error) === 11 ||
-  sqliteCode(error) === 26 ||
-  (error instanceof Error && 'kind' in error && error.kind === 'data_loss');
-
-function translate(error: unknown): unknown {
-  if (sqliteCode(error) === 13) return resourceExhausted('metadata database: no space left on device', error);
-  if (isDamage(error) || sqliteCode(error) === 10)
-    return dataLoss(`metadata database: ${messageOf(error)}`, error);
-  return error;
 }
 
 class SqliteDb implements Db {

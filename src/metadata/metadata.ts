@@ -75,9 +75,7 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     ),
   );
   const collected = async () => void (await gc.collectNow());
-  const snapshotters = [...directories.values()].map(
-    (keeper) => new SnapshotRecords(records, keeper.driver, keeper),
-  );
+  const snapshotters = [...directories.values()].map((keeper) => new SnapshotRecords(records, keeper));
   const owned = undo.move();
   return {
     db,

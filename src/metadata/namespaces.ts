@@ -67,7 +67,7 @@ export class NamespaceRecords implements NamespaceStore {
         );
       }
       tx.run('DELETE FROM leases WHERE namespace = ?', name);
-      tx.run('DELETE FROM ingests WHERE namespace = ?', name);
+      tx.run('UPDATE ingests SET expires_at = 0 WHERE namespace = ?', name); // with their bytes, by the collector
       tx.run('DELETE FROM namespaces WHERE name = ?', name);
       this.#records.changes.deleted();
       publishAfter(this.#records, tx, ctx, makeEvent('namespaceDelete', { name }), name);
