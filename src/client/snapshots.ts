@@ -67,8 +67,10 @@ export function remoteSnapshotter(connection: Connection, name: string): Snapsho
       const request = { snapshotter, key, parent, labels: { ...labels } };
       return (await service.view(request, on(ctx))).mounts.map(fromMount);
     },
-    async commit(ctx, committedName, key, labels) {
-      await service.commit({ snapshotter, name: committedName, key, labels: { ...labels } }, on(ctx));
+    async commit(ctx, committedName, key, labels, options) {
+      const parent = options?.parent ?? '';
+      const request = { snapshotter, name: committedName, key, labels: { ...labels }, parent };
+      await service.commit(request, on(ctx));
     },
     async remove(ctx, key) {
       await service.remove({ snapshotter, key }, on(ctx));
