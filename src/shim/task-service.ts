@@ -6,6 +6,7 @@ import { Task as TaskService } from '../gen/containerd/task/v3/task_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import { bindService } from '../rpc/service.ts';
 import { type RawService, rawService } from '../rpc/ttrpc-server.ts';
+import { cgroupMetrics } from './metrics.ts';
 import { parseRuntimeOptions } from './runtime-options.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
@@ -103,6 +104,11 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
       if (resources === undefined) throw invalidArgument('update needs resources');
       await tasks.get(ctx, id).update(Buffer.from(resources.value).toString());
       return {};
+    },
+    async stats({ id }, ctx) {
+      const { init } = tasks.get(ctx, id);
+      if (init.status === 'stopped') throw failedPrecondition('container is stopped');
+      return { stats: await cgroupMetrics(init.pid) };
     },
     async connect({ id }, ctx) {
       return { shimPid: process.pid, taskPid: tasks.get(ctx, id).init.pid, version: 'v3' };

@@ -4,7 +4,9 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fromBinary } from '@bufbuild/protobuf';
 import { isKind } from '../../src/errors/error.ts';
+import { MetricsSchema } from '../../src/gen/io/containerd/cgroups/v1/cgroups_pb.ts';
 import type { NewExec } from '../../src/runtime/task.ts';
 import { cgroupDirectories } from '../../src/sys/cgroup.ts';
 import { Harness, mountsIn, openFds, until } from './harness.ts';
@@ -409,6 +411,29 @@ test('pause stops the container and resume lets it go on', async () => {
   await h.tasks.kill(ctx, 'pause', 9);
   assert.equal((await h.tasks.wait(ctx, 'pause')).exitStatus, 137);
   await h.tasks.delete(ctx, 'pause');
+});
+
+test('metrics tell what the container uses, and update changes its limits', async () => {
+  await sleeper('stats');
+  const any = await h.tasks.metrics(ctx, 'stats');
+  assert.equal(any?.typeUrl, 'io.containerd.cgroups.v1.Metrics');
+  const read = async () => {
+    const { value = new Uint8Array() } = (await h.tasks.metrics(ctx, 'stats')) ?? {};
+    return fromBinary(MetricsSchema, value);
+  };
+  const before = await read();
+  assert.equal(before.pids?.current, 1n);
+  assert.ok((before.memory?.usage?.usage ?? 0n) > 0n);
+  assert.ok((before.memory?.totalRss ?? 0n) > 0n);
+  assert.ok((before.cpu?.usage?.total ?? 0n) > 0n);
+  const resources = { memory: { limit: 64 << 20 }, pids: { limit: 33 } };
+  const typeUrl = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources';
+  await h.tasks.update(ctx, 'stats', { typeUrl, value: Buffer.from(JSON.stringify(resources)) });
+  const after = await read();
+  assert.equal(after.memory?.usage?.limit, 67_108_864n);
+  assert.equal(after.pids?.limit, 33n);
+  await remove('stats');
+  await assert.rejects(h.tasks.metrics(ctx, 'stats'), (e) => isKind(e, 'not_found'));
 });
 
 test('the program gets no descriptors but its three, and no environment but its own (CVE-2024-21626, CVE-2026-57231)', async () => {
