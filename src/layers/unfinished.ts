@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { codeOf, isKind } from '../errors/error.ts';
 import { openInRoot } from '../sys/beneath.ts';
 import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../sys/constants.ts';
-import type { Fd } from '../sys/fd.ts';
+import { Fd } from '../sys/fd.ts';
 import { chmodAt, chownAt, linkFd, openAt, utimesAt } from '../sys/files.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { statFd } from '../sys/stat.ts';
@@ -46,16 +46,16 @@ function inherit(directory: string, lower: readonly string[], paths: readonly By
   const lowers = lower.map(open);
   for (const path of paths) {
     using to = findDirectory(upper, path);
-    if (to !== undefined) inheritOne(to, lowers, path);
+    if (to instanceof Fd) inheritOne(to, lowers, path);
   }
 }
 
+/** From the nearest layer that has it. One that has something else there, a whiteout too, hides those below. */
 function inheritOne(to: Fd, lowers: readonly Fd[], path: ByteString): void {
   for (const root of lowers) {
     using from = findDirectory(root, path);
-    if (from === undefined) continue;
-    copyDirectoryAttributes(from, to);
-    return;
+    if (from instanceof Fd) copyDirectoryAttributes(from, to);
+    if (from !== undefined) return;
   }
 }
 
@@ -71,11 +71,14 @@ function copyDirectoryAttributes(from: Fd, to: Fd): void {
   utimesAt(to, '', stat.atimeNs, stat.mtimeNs);
 }
 
-function findDirectory(root: Fd, path: ByteString): Fd | undefined {
+/** Undefined where there is nothing, null where there is something else. */
+function findDirectory(root: Fd, path: ByteString): Fd | null | undefined {
   try {
     return openInRoot(root, toPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '')) return undefined;
+    const code = codeOf(error);
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOTDIR' || code === 'ELOOP') return null;
     throw error;
   }
 }

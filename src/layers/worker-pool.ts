@@ -15,6 +15,8 @@ interface RunOptions {
   readonly stream?: AsyncIterable<Uint8Array> | undefined;
 }
 
+/** A layer of millions of members fails its own thread, not the daemon. */
+const resourceLimits = { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 16 };
 /** How long a cancelled worker may take to stop by itself before its thread is ended. */
 const cancelGraceMs = 700;
 
@@ -80,7 +82,7 @@ export class WorkerPool<Job, Outcome> {
 
   #take(): Worker {
     const parked = this.#idle.pop();
-    if (parked === undefined) return new Worker(this.#options.script, { execArgv: [] });
+    if (parked === undefined) return new Worker(this.#options.script, { execArgv: [], resourceLimits });
     clearTimeout(parked.timer);
     parked.worker.ref();
     return parked.worker;

@@ -240,6 +240,20 @@ describe('in an upperdir', () => {
     }
   });
 
+  test('what a nearer layer deleted is not inherited from below', async () => {
+    using sandbox = makeSandbox();
+    const [near, far] = ['near', 'far'].map((name) => join(sandbox.path, name)) as [string, string];
+    for (const path of [near, far]) mkdirSync(path);
+    await applyTar(tar(dir('d', { mode: 0o700, uid: 7 })), { directory: far });
+    await applyTar(tar(file('.wh.d')), upperMount(near));
+    const { unfinished } = await applyTar(tar(file('d/f')), upperMount(sandbox.target));
+    assert.ok(unfinished);
+    await finishLayer(sandbox.target, [near, far], unfinished);
+    assert.equal(statSync(join(sandbox.target, 'd')).uid, 0);
+    await finishLayer(sandbox.target, [far], unfinished);
+    assert.equal(statSync(join(sandbox.target, 'd')).uid, 7);
+  });
+
   test('a hard link to what no layer has is refused', async () => {
     using sandbox = makeSandbox();
     const { unfinished } = await applyTar(tar(hardlink('h', 'nowhere')), upperMount(sandbox.target));
