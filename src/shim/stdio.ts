@@ -45,8 +45,8 @@ export const drainTimeoutMs = 3_000;
 /** Path of a URI `scheme:///path?…`; queries are ignored. @throws invalid_argument (no absolute path) */
 export function uriPath(uri: string): string {
   try {
-    const { pathname } = new URL(uri);
-    if (pathname.startsWith('/')) return decodeURIComponent(pathname);
+    const { host, pathname } = new URL(uri);
+    if (host === '' && pathname.length > 1) return decodeURIComponent(pathname);
   } catch {
     // Said below.
   }
