@@ -120,13 +120,16 @@ const statusToWire = {
   pausing: Status.PAUSING,
 } as const satisfies Record<TaskStatus, Status>;
 
+/** Go's zero time, which containerd sends for a process that has not ended: clients ask `ExitTime.IsZero()`. */
+const notYet = new Date('0001-01-01T00:00:00Z');
+
 /** `id` is the exec's, or the container's for its first process. */
 function stateToWire({ execId, status, exitedAt, ...state }: TaskState) {
   return {
     ...state,
     id: execId === '' ? state.containerId : execId,
     status: statusToWire[status],
-    ...(exitedAt === undefined ? {} : { exitedAt: toTimestamp(exitedAt) }),
+    exitedAt: toTimestamp(exitedAt ?? notYet),
   };
 }
 

@@ -315,6 +315,8 @@ const cases: Record<string, Case> = {
     const own = await snapshotter.usage(ctx, 'run');
     assert.ok(own.sizeBytes >= 1 << 16 && own.sizeBytes < 1 << 18, `${own.sizeBytes} bytes`);
     assert.deepEqual([before.inodes, own.inodes], [2, 2]);
+    await snapshotter.view(ctx, 'look', base);
+    assert.deepEqual(await snapshotter.usage(ctx, 'look'), { sizeBytes: 0, inodes: 0 });
     await rejects(snapshotter.usage(ctx, 'nothing'), 'not_found');
   },
 

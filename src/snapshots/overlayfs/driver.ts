@@ -64,8 +64,9 @@ class OverlayDriver implements SnapshotDriver {
     return usage;
   }
 
-  usage({ id }: DriverSnapshot): Promise<SnapshotUsage> {
-    return diskUsage(this.fs(id));
+  /** Of what the snapshot itself holds: a view holds nothing. */
+  async usage({ id, kind }: DriverSnapshot): Promise<SnapshotUsage> {
+    return kind === 'view' ? { sizeBytes: 0, inodes: 0 } : diskUsage(this.fs(id));
   }
 
   async remove(id: number): Promise<void> {
