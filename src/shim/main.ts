@@ -8,6 +8,7 @@ import { TtrpcServer } from '../rpc/ttrpc-server.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
+import { defaultRuntime } from './choose-runtime.ts';
 import { EventLog } from './event-log.ts';
 import { shimLog } from './log.ts';
 import { reapOrphans } from './reaper.ts';
@@ -54,6 +55,8 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
   await server.listen(socketPath);
   // Kept now, because a shim seldom ends in a way that lets Node do it; the next one starts without compiling.
   setTimeout(flushCompileCache, 1000).unref();
+  // Asked now, so that the first container need not wait for the answer; a missing runtime is said to its creator.
+  void defaultRuntime().catch(() => {});
   log.info({ pid: process.pid, socketPath, tasks: tasks.size }, 'shim serves');
 }
 

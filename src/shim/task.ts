@@ -1,19 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
-import {
-  alreadyExists,
-  failedPrecondition,
-  invalidArgument,
-  isKind,
-  messageOf,
-  notFound,
-} from '../errors/error.ts';
-import { mountAll, unmountAll } from '../sys/mount.ts';
+import { alreadyExists, failedPrecondition, messageOf, notFound } from '../errors/error.ts';
 import { checkIdentifier } from './identifier.ts';
-import { OciRuntime, readPidFile } from './oci-runtime.ts';
-import { type ProcessExit, unknownExitStatus, type WatchedProcess, watchProcess } from './reaper.ts';
-import { openStdio, type ProcessStdio, type StdioPaths, within } from './stdio.ts';
+import { findMade, makeExec, makeInit, openProcessStdio, removeExecFiles } from './make-process.ts';
+import { OciRuntime } from './oci-runtime.ts';
+import { type ProcessExit, unknownExitStatus, type WatchedProcess } from './reaper.ts';
+import { type ProcessStdio, type StdioPaths, within } from './stdio.ts';
 import type { TaskEvents } from './task-events.ts';
 import { alreadyFinished, checkSignal, TaskProcess } from './task-process.ts';
 import {
@@ -23,7 +16,7 @@ import {
   type TaskRequest,
   writeRecord,
 } from './task-record.ts';
-import { openTerminalStdio } from './terminal-stdio.ts';
+import { mountRootfs, sharesPidNamespace, unmountRootfs } from './task-rootfs.ts';
 
 /** What a task needs of the shim around it. */
 export interface TaskSurroundings {
@@ -81,11 +74,12 @@ export class Task {
       await using undo = new AsyncDisposableStack();
       undo.defer(() => this.#removeRecord());
       this.#save();
-      await this.#mountRootfs(undo);
-      const stdio = this.#openStdio(this.init, join(this.request.bundle, 'init-'));
+      undo.defer(() => unmountRootfs(this.request));
+      await mountRootfs(this.request);
+      const stdio = this.#openStdio(this.init);
       undo.defer(() => stdio.close());
       undo.defer(() => this.#runtime.delete(this.request.id).catch(() => {}));
-      const watched = await this.#runtimeCreate(stdio);
+      const watched = await makeInit(this.#runtime, this.request, stdio);
       undo.defer(() => watched[Symbol.dispose]());
       await stdio.started();
       undo.move();
@@ -162,7 +156,7 @@ export class Task {
       if (process.status === 'running') throw failedPrecondition('cannot delete a running process');
       process.close();
       this.#execs.delete(execId);
-      for (const file of execFiles(this.request.bundle, execId)) rmSync(file, { force: true });
+      removeExecFiles(this.request.bundle, execId);
     });
     return process;
   }
@@ -176,7 +170,7 @@ export class Task {
     await this.#deleteFromRuntime();
     if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
     for (const process of [init, ...this.execs]) process.close();
-    await this.#unmountRootfs();
+    await unmountRootfs(this.request);
     this.#removeRecord();
     const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };
     this.#around.events.deleted(this, exit);
@@ -234,7 +228,7 @@ export class Task {
     }
     const exit = process.restore(record);
     if (exit !== undefined) return;
-    const watched = findWatched(record);
+    const watched = findMade(record);
     if (watched === undefined) {
       this.#exited(process, { status: unknownExitStatus, at: new Date() });
       return;
@@ -245,9 +239,8 @@ export class Task {
   }
 
   #reopenStdio(process: TaskProcess): void {
-    const prefix = process.execId === '' ? 'init-' : `${process.execId}-`;
     try {
-      void this.#openStdio(process, join(this.request.bundle, prefix)).started();
+      void this.#openStdio(process).started();
     } catch (error) {
       this.#around.log.warn(
         { id: this.request.id, error: messageOf(error) },
@@ -259,7 +252,7 @@ export class Task {
   /** What a shim that was killed in the middle of create left behind. */
   async #removeHalfMade(): Promise<void> {
     await this.#runtime.delete(this.request.id).catch(() => {});
-    await this.#unmountRootfs().catch(() => {});
+    await unmountRootfs(this.request).catch(() => {});
     this.#removeRecord();
   }
 
@@ -269,51 +262,20 @@ export class Task {
     return exec;
   }
 
-  async #mountRootfs(undo: AsyncDisposableStack): Promise<void> {
-    const { bundle, rootfs } = this.request;
-    if (rootfs.length === 0) return;
-    const target = join(bundle, 'rootfs');
-    mkdirSync(target, { recursive: true, mode: 0o711 });
-    await mountAll(rootfs, target);
-    undo.defer(() => this.#unmountRootfs());
-  }
-
-  async #unmountRootfs(): Promise<void> {
-    await unmountAll(join(this.request.bundle, 'rootfs'), { detach: true });
-  }
-
-  #openStdio(process: TaskProcess, prefix: string): ProcessStdio {
-    const stdio = process.paths.terminal
-      ? openTerminalStdio(process.paths, this.#around.consoleSocketPath())
-      : openStdio(process.paths, prefix);
-    process.setStdio(stdio);
-    return stdio;
-  }
-
-  async #runtimeCreate(stdio: ProcessStdio): Promise<WatchedProcess> {
-    const { id, bundle, options } = this.request;
-    const pidFile = join(bundle, 'init.pid');
-    await this.#runtime.create(id, {
-      bundle,
-      pidFile,
-      stdio: stdio.runtimeStdio,
-      consoleSocket: stdio.consoleSocket,
-      noPivotRoot: options.noPivotRoot,
-      noNewKeyring: options.noNewKeyring,
-    });
-    return watchProcess(readPidFile(pidFile));
+  #openStdio(process: TaskProcess): ProcessStdio {
+    return openProcessStdio(process, this.request.bundle, () => this.#around.consoleSocketPath());
   }
 
   async #runExec(process: TaskProcess, spec: Uint8Array): Promise<void> {
-    const { id, bundle, runtime } = this.request;
-    const [processFile, pidFile, logFile] = execFiles(bundle, process.execId);
-    writeFileSync(processFile, spec, { mode: 0o600 });
-    const stdio = this.#openStdio(process, join(bundle, `${process.execId}-`));
-    const { runtimeStdio, consoleSocket } = stdio;
-    const oci = new OciRuntime(runtime, logFile);
-    await oci.exec(id, { processFile, pidFile, stdio: runtimeStdio, consoleSocket });
-    const watched = watchProcess(readPidFile(pidFile));
+    await using undo = new AsyncDisposableStack();
+    const stdio = this.#openStdio(process);
+    const watched = await makeExec(this.request, process.execId, spec, stdio);
+    undo.defer(() => {
+      watched.signal(SIGKILL);
+      watched[Symbol.dispose]();
+    });
     await stdio.started();
+    undo.move();
     this.#made(process, watched);
     process.status = 'running';
     this.#save();
@@ -368,40 +330,9 @@ export class Task {
   }
 }
 
-/** undefined when the very process that was written down is gone. */
-function findWatched({ pid, startTicks }: ProcessRecord): WatchedProcess | undefined {
-  try {
-    return watchProcess(pid, BigInt(startTicks));
-  } catch (error) {
-    if (isKind(error, 'not_found')) return undefined;
-    throw error;
-  }
-}
-
 const pathsOf = ({ stdin, stdout, stderr, terminal }: StdioPaths): StdioPaths => ({
   stdin,
   stdout,
   stderr,
   terminal,
 });
-
-/** Process spec, pid file and log of an exec, in the bundle. */
-const execFiles = (bundle: string, execId: string): [string, string, string] => [
-  join(bundle, `exec-${execId}.json`),
-  join(bundle, `exec-${execId}.pid`),
-  join(bundle, `exec-${execId}.log`),
-];
-
-/** @throws invalid_argument where config.json is missing or no JSON */
-export function readSpec(bundle: string): { linux?: { namespaces?: { type?: string; path?: string }[] } } {
-  try {
-    return JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
-  } catch (error) {
-    throw invalidArgument(`config.json of ${bundle}: ${messageOf(error)}`, error);
-  }
-}
-
-function sharesPidNamespace(bundle: string): boolean {
-  const own = readSpec(bundle).linux?.namespaces?.find((namespace) => namespace.type === 'pid');
-  return own === undefined || (own.path ?? '') !== '';
-}

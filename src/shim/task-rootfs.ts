@@ -1,0 +1,36 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { invalidArgument, messageOf } from '../errors/error.ts';
+import { mountAll, unmountAll } from '../sys/mount.ts';
+import type { TaskRequest } from './task-record.ts';
+
+/** Mounts what the client gave as the container's root; nothing where it has mounted the root itself. */
+export async function mountRootfs({ bundle, rootfs }: TaskRequest): Promise<void> {
+  if (rootfs.length === 0) return;
+  const target = join(bundle, 'rootfs');
+  mkdirSync(target, { recursive: true, mode: 0o711 });
+  await mountAll(rootfs, target);
+}
+
+/** Idempotent. */
+export async function unmountRootfs({ bundle }: TaskRequest): Promise<void> {
+  await unmountAll(join(bundle, 'rootfs'), { detach: true });
+}
+
+interface SpecShape {
+  readonly linux?: { readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[] };
+}
+
+/** Whether the container's processes are not in a pid namespace of their own, and so outlive the first one. */
+export function sharesPidNamespace(bundle: string): boolean {
+  const own = readSpec(bundle).linux?.namespaces?.find((namespace) => namespace.type === 'pid');
+  return own === undefined || (own.path ?? '') !== '';
+}
+
+function readSpec(bundle: string): SpecShape {
+  try {
+    return JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8')) as SpecShape;
+  } catch (error) {
+    throw invalidArgument(`config.json of ${bundle}: ${messageOf(error)}`, error);
+  }
+}
