@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { alreadyExists, codeOf, invalidArgument, messageOf } from '../errors/error.ts';
@@ -7,6 +8,8 @@ import { removeTree } from '../sys/remove-tree.ts';
 
 /** Directory of all bundles in the state directory, as containerd lays it out; the shim's adopt.ts knows it too. */
 const bundlesDir = 'io.containerd.runtime.v2.task';
+/** The shim's record of a task, there from before the task is made until it is deleted; its task-record.ts knows it too. */
+const recordFile = 'shim.json';
 
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
 export class Bundles {
@@ -44,6 +47,19 @@ export class Bundles {
     return path;
   }
 
+  /** Whether the shim has or makes a task in it. */
+  hasTask(namespace: string, id: string): boolean {
+    return existsSync(join(this.path(namespace, id), recordFile));
+  }
+
+  /** Bundles that belong to no task. */
+  async withoutTask(): Promise<{ readonly namespace: string; readonly id: string }[]> {
+    const all: { namespace: string; id: string }[] = [];
+    for (const namespace of await namesIn(this.#root))
+      for (const id of await namesIn(join(this.#root, namespace))) all.push({ namespace, id });
+    return all.filter(({ namespace, id }) => !this.hasTask(namespace, id));
+  }
+
   /** Unmounts and removes a bundle. Idempotent. */
   async remove(namespace: string, id: string): Promise<void> {
     const path = this.path(namespace, id);
@@ -52,6 +68,8 @@ export class Bundles {
     await removeTree(path);
   }
 }
+
+const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
 
 /** The usual bundle, files beside an empty rootfs, goes in a few calls. @returns false where it is another */
 async function removeFlat(path: string): Promise<boolean> {

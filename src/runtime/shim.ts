@@ -26,15 +26,18 @@ export class Shim implements AsyncDisposable {
   readonly #launch: ShimLaunch;
   readonly #events: Events;
   readonly #log: Log;
+  readonly #onConnected: () => void;
   readonly #stop = new AbortController();
   #client: TtrpcClient | undefined;
   #connecting: Promise<ShimConnection> | undefined;
   #following: Promise<void>;
 
-  constructor(launch: ShimLaunch, events: Events, log: Log) {
+  /** `onConnected`: called after each connection; by then the shim has taken over what an earlier one left. */
+  constructor(launch: ShimLaunch, events: Events, log: Log, onConnected: () => void = () => {}) {
     this.#launch = launch;
     this.#events = events;
     this.#log = log;
+    this.#onConnected = onConnected;
     this.#following = this.#follow();
   }
 
@@ -64,6 +67,7 @@ export class Shim implements AsyncDisposable {
         this.#connecting = undefined;
       };
       void client.closed.then(forget);
+      this.#onConnected();
       return {
         task: client.service(Task),
         api: shimClient(client, eventsWaitMs + answerMs),

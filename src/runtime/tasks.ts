@@ -6,6 +6,7 @@ import { alreadyExists, isKind, messageOf, notFound, notImplemented, wrap } from
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
 import { Bundles } from './bundle.ts';
+import { withDefaultRuntime } from './default-runtime.ts';
 import { lostShim, Shim, type ShimConnection } from './shim.ts';
 import type { ShimLaunch } from './shim-launch.ts';
 import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
@@ -14,6 +15,8 @@ import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
 export interface TasksOptions extends ShimLaunch {
   readonly events: Events;
   readonly log: Log;
+  /** OCI runtime of tasks whose caller names none: a path or a name. Default: the shim's choice, crun where it can run. */
+  readonly ociRuntime?: string;
 }
 
 /** Deadlines of calls to the shim: those that run the OCI runtime, and those that only look. */
@@ -33,11 +36,13 @@ export const runcRuntime = 'io.containerd.runc.v2';
 export class Tasks implements AsyncDisposable {
   readonly #shim: Shim;
   readonly #bundles: Bundles;
+  readonly #ociRuntime: string;
   readonly #locks = new KeyedLock();
 
   constructor(options: TasksOptions) {
-    this.#shim = new Shim(options, options.events, options.log);
+    this.#ociRuntime = options.ociRuntime ?? '';
     this.#bundles = new Bundles(options.stateDir);
+    this.#shim = new Shim(options, options.events, options.log, () => void this.#sweep(options.log));
   }
 
   /** Lets go of the shim; tasks run on. */
@@ -64,15 +69,17 @@ export class Tasks implements AsyncDisposable {
       const { task: client } = await this.#shim.connection();
       const streams = { stdin, stdout, stderr, terminal };
       const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
-      const options = task.options === undefined ? {} : { options: anyOf(task.options) };
-      const { pid } = await client.create(
-        { id, bundle, rootfs: mounts, ...streams, ...options },
-        ctx,
-        changeMs,
-      );
+      const given = withDefaultRuntime(task.options, this.#ociRuntime);
+      const options = given === undefined ? {} : { options: anyOf(given) };
+      const request = { id, bundle, rootfs: mounts, ...streams, ...options };
+      const { pid } = await client.create(request, uncancelled(ctx), changeMs);
+      if (ctx.signal.aborted) await client.delete({ id }, uncancelled(ctx), changeMs);
+      ctx.signal.throwIfAborted();
       return pid;
     } catch (error) {
-      await this.#bundles.remove(namespace, id).catch((cause) => this.#warn(ctx, id, cause));
+      // Where the shim is at it still, or died at it, its successor needs the bundle to undo what was done.
+      if (!lostShim(error) && !isTimeout(error))
+        await this.#bundles.remove(namespace, id).catch((cause) => this.#warn(ctx, id, cause));
       throw wrap(error, 'failed to create shim task');
     }
   }
@@ -127,7 +134,7 @@ export class Tasks implements AsyncDisposable {
   async delete(ctx: Context, id: string): Promise<DeletedTask> {
     const namespace = namespaceOf(ctx);
     using _lock = await this.#locks.acquire(`${namespace}/${id}`, ctx.signal);
-    const deleted = await this.#change(id, (client) => client.delete({ id }, ctx, changeMs));
+    const deleted = await this.#change(id, (client) => client.delete({ id }, uncancelled(ctx), changeMs));
     await this.#bundles.remove(namespace, id);
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
@@ -192,6 +199,22 @@ export class Tasks implements AsyncDisposable {
     return stats;
   }
 
+  /**
+   * Removes bundles that belong to no task: a daemon or shim that was killed between a bundle and its task, or between
+   * a task's end and its bundle's, left them. What the shim took over or is at work on has a record, and stays.
+   */
+  async #sweep(log: Log): Promise<void> {
+    const never = new AbortController().signal;
+    for (const { namespace, id } of await this.#bundles.withoutTask()) {
+      using _lock = await this.#locks.acquire(`${namespace}/${id}`, never);
+      if (this.#bundles.hasTask(namespace, id)) continue;
+      await this.#bundles.remove(namespace, id).then(
+        () => log.info({ namespace, id }, 'removed a bundle without a task'),
+        (error) => log.warn({ namespace, id, error: messageOf(error) }, 'bundle without a task is left'),
+      );
+    }
+  }
+
   async #makeBundle(ctx: Context, id: string, spec: Uint8Array): Promise<string> {
     const namespace = namespaceOf(ctx);
     try {
@@ -241,6 +264,9 @@ function checkRuntime(name: string): void {
   const [family, version] = name.split('.').slice(-2);
   throw notFound(`runtime "${name}" binary not installed "containerd-shim-${family}-${version}"`);
 }
+
+/** Changes are made to their end, or nobody would know how far they went: ttrpc has no cancel. Deadlines hold. */
+const uncancelled = (ctx: Context): Context => ({ ...ctx, signal: new AbortController().signal });
 
 function isTimeout(error: unknown): boolean {
   for (let e: unknown = error; e instanceof Error; e = e.cause) if (e.name === 'TimeoutError') return true;
