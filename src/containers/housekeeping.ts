@@ -88,6 +88,7 @@ async function sweep(parts: HousekeepingParts, signal: AbortSignal): Promise<voi
       if (await isLeftOver(parts, ctx, id, createdAt)) await removeIfAsked(parts, ctx, id);
   }
   await sweepStdio(parts, signal);
+  await sweepLogs(parts, signal);
 }
 
 const processStartMs = Date.now() - performance.now();
@@ -108,5 +109,14 @@ async function sweepStdio({ verbs, tasks, log }: HousekeepingParts, signal: Abor
     const ctx = daemonContext(log, old.namespace, signal);
     const used = old.namespace !== '' && (await tasks.find(ctx, old.containerId)) !== undefined;
     if (!used) await verbs.stdio.removeWhere((owner, ageMs) => owner === old && ageMs >= stdioAgeMs);
+  }
+}
+
+/** A create that was killed between its logs and its record leaves the directory. */
+async function sweepLogs({ verbs, containers, log }: HousekeepingParts, signal: AbortSignal): Promise<void> {
+  for (const { namespace, id } of await verbs.logPaths.unchangedSince(processStartMs)) {
+    const ctx = daemonContext(log, namespace, signal);
+    const [known] = await containers.list(ctx, [`id==${id}`]);
+    if (known === undefined) await verbs.logPaths.remove(namespace, id);
   }
 }

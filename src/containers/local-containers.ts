@@ -36,14 +36,14 @@ export class LocalContainers implements Containers {
   readonly #parts: ContainerParts;
   readonly #names = new KeyedLock();
   readonly #ids = new KeyedLock();
-  readonly #logs: LogPaths;
   /** For the housekeeping that follows events, see housekeeping.ts. */
   readonly stdio: StdioDirs;
+  readonly logPaths: LogPaths;
   readonly temp: TempMounts;
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
-    this.#logs = new LogPaths(parts.logRoot);
+    this.logPaths = new LogPaths(parts.logRoot);
     this.stdio = new StdioDirs(parts.fifoRoot);
     this.temp = new TempMounts(parts.tempRoot ?? join(dirname(parts.fifoRoot), 'tmp'));
   }
@@ -83,7 +83,7 @@ export class LocalContainers implements Containers {
     try {
       await removeTask(ctx, this.#parts, id, options.force ?? false);
       await this.stdio.removeWhere((owner) => owner.namespace === namespace && owner.containerId === id);
-      await this.#logs.remove(namespace, id);
+      await this.logPaths.remove(namespace, id);
       await removeSnapshot(ctx, this.#parts, container);
       await ignoreMissing(this.#parts.containers.delete(ctx, id));
     } catch (error) {
@@ -114,7 +114,7 @@ export class LocalContainers implements Containers {
     const { id, labels }: Container = await this.#parts.containers.get(ctx, wanted.containerId);
     if (labels[containerLabels.logs] === undefined) throw failedPrecondition(`container ${id} keeps no logs`);
     const running = async () => isAlive(await this.#parts.tasks.find(ctx, id));
-    yield* readLog({ path: this.#logs.path(namespace, id), isAlive: running, signal: ctx.signal }, wanted);
+    yield* readLog({ path: this.logPaths.path(namespace, id), isAlive: running, signal: ctx.signal }, wanted);
   }
 
   async #refuseTaken(ctx: Context, id: string, name: string): Promise<void> {
@@ -142,8 +142,8 @@ export class LocalContainers implements Containers {
     id: string,
     undo: AsyncDisposableStack,
   ): Promise<string> {
-    undo.defer(() => undoQuietly(ctx, `logs of ${id}`, () => this.#logs.remove(namespace, id)));
-    return this.#logs.prepare(namespace, id);
+    undo.defer(() => undoQuietly(ctx, `logs of ${id}`, () => this.logPaths.remove(namespace, id)));
+    return this.logPaths.prepare(namespace, id);
   }
 
   #snapshotter(name = ''): Snapshotter {

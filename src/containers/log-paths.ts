@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
 import { validateIdentifier } from '../metadata/identifiers.ts';
@@ -25,6 +25,15 @@ export class LogPaths {
     await rm(this.#directory(namespace, id), { recursive: true, force: true });
   }
 
+  /** Whose logs are here and have not changed since `untilMs`. */
+  async unchangedSince(untilMs: number): Promise<{ readonly namespace: string; readonly id: string }[]> {
+    const found: { namespace: string; id: string }[] = [];
+    for (const namespace of await namesIn(this.#root))
+      for (const id of await namesIn(join(this.#root, namespace)))
+        if ((await stat(join(this.#root, namespace, id))).mtimeMs < untilMs) found.push({ namespace, id });
+    return found;
+  }
+
   path(namespace: string, id: string): string {
     return join(this.#directory(namespace, id), 'log');
   }
@@ -35,6 +44,8 @@ export class LogPaths {
     return join(this.#root, namespace, id);
   }
 }
+
+const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
 
 /**
  * Opens a log for reading; a link is not followed and anything but a regular file is refused (CVE-2025-0750).
