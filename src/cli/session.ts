@@ -46,8 +46,11 @@ export async function runSession(
   exit.catch(() => {});
   using _raw = raw ? rawTerminal(cli.stdin) : undefined;
   using _signals = options.forwardSignals ? forwardSignals(target) : exitOnSignals();
+  const sized = options.terminal && cli.stdout.isTTY;
+  // Before the start where the runtime has a terminal by then, so that the process finds the right size.
+  if (sized) await target.resize(cli.stdout.columns, cli.stdout.rows).catch(() => {});
   await startThrough(options.start, stop.signal);
-  using _size = options.terminal && cli.stdout.isTTY ? followSize(cli.stdout, resizer(target)) : undefined;
+  using _size = sized ? followSize(cli.stdout, resizer(target)) : undefined;
   const ended = await Promise.race([exit, copyIn(cli, target, options, stop.signal)]);
   if (ended !== undefined) await Promise.race([output, sleep(outputGraceMs, undefined, { ref: false })]);
   return ended;

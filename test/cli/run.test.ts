@@ -166,6 +166,23 @@ test('attach to a detached container shows what it writes from now and passes it
   await stage.ok('rm', 'late');
 });
 
+test('input typed into attach reaches a detached container made with -i', async () => {
+  await stage.ok(
+    'run',
+    '-d',
+    '-i',
+    '--name',
+    'din',
+    image,
+    'sh',
+    '-c',
+    'while read l; do echo got $l; done; exit 4',
+  );
+  const { status, stdout } = await stage.berth(['attach', 'din'], { input: 'one\ntwo\n' });
+  assert.deepEqual([status, stdout], [4, 'got one\ngot two\n']);
+  await stage.ok('rm', 'din');
+});
+
 test('a detached container with --rm removes itself', async () => {
   await stage.ok('run', '-d', '--rm', '--name', 'brief', image, 'sleep', '0.2');
   for (let tries = 0; tries < 100 && (await stage.ok('ps', '-aq')) !== ''; tries++);

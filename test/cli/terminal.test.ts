@@ -33,6 +33,11 @@ test('a shell in a terminal: input is echoed once, the size is right, the status
   assert.ok(cooked(text), text);
 });
 
+test('a program finds the size of its terminal from its first moment', async () => {
+  await using screen = stage.terminal(`stty rows 31 cols 97; berth run --rm -it ${image} stty size`);
+  assert.match(await screen.end(), /31 97/);
+});
+
 test('a new size of the terminal reaches the container', async () => {
   const line = `stty rows 20 cols 80; T=$(tty); (sleep 2; stty -F $T rows 41 cols 101) & berth run --rm -it ${image} sh; stty -a`;
   await using screen = stage.terminal(line);

@@ -59,5 +59,5 @@ async function connect(
 
 async function followLogs(cli: Cli, client: BerthClient, id: string, signal: AbortSignal): Promise<void> {
   const { printLogs } = await import('../print-logs.ts');
-  await printLogs(cli, client.containers.logs(id, { follow: true, tail: -1, signal }), false);
+  await printLogs(cli, client.containers.logs(id, { follow: true, since: new Date(), signal }), false);
 }
