@@ -2,11 +2,23 @@
  * At most `max` holders at a time, in order of arrival. Released by disposing: `using _ = await limit.acquire(signal)`.
  */
 export class Limiter {
+  #max: number;
   #free: number;
   readonly #waiting = new Set<() => void>();
 
   constructor(max: number) {
+    this.#max = max;
     this.#free = max;
+  }
+
+  /** Changes how many may hold; those above a smaller number finish first. */
+  resize(max: number): void {
+    this.#free += max - this.#max;
+    this.#max = max;
+    while (this.#free > 0 && this.#waiting.size > 0) {
+      this.#free--;
+      this.#next();
+    }
   }
 
   /** @throws the signal's reason; a waiter whose signal fires gives up its place */
@@ -39,12 +51,14 @@ export class Limiter {
   }
 
   #release(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free++;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
+    if (this.#free < 0 || this.#waiting.size === 0) this.#free++;
+    else this.#next();
+  }
+
+  #next(): void {
+    const [turn] = this.#waiting;
+    if (turn === undefined) return;
+    this.#waiting.delete(turn);
+    turn();
   }
 }

@@ -56,3 +56,24 @@ test('a limiter lets at most its number in, and a waiter that gives up takes no 
   held[1]?.[Symbol.dispose]();
   (await limiter.acquire(never))[Symbol.dispose]();
 });
+
+test('a limiter that grows lets waiters in at once, one that shrinks waits for its holders', async () => {
+  const limiter = new Limiter(1);
+  const signal = new AbortController().signal;
+  const first = await limiter.acquire(signal);
+  const second = limiter.acquire(signal);
+  limiter.resize(2);
+  const held = await second;
+  limiter.resize(1);
+  let entered = false;
+  const third = limiter.acquire(signal).then((lock) => {
+    entered = true;
+    return lock;
+  });
+  first[Symbol.dispose]();
+  await new Promise(setImmediate);
+  assert.equal(entered, false);
+  held[Symbol.dispose]();
+  (await third)[Symbol.dispose]();
+  assert.equal(entered, true);
+});

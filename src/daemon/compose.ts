@@ -1,119 +1,69 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
-import { keepHouse } from '../containers/housekeeping.ts';
 import { LocalContainers } from '../containers/local-containers.ts';
-import type { TaskControl, Unpacker } from '../containers/task-control.ts';
 import { openLocalBlobs } from '../content/local/local-blobs.ts';
 import type { Events } from '../events/events.ts';
 import { EventExchange } from '../events/exchange.ts';
 import { type Metadata, openMetadata } from '../metadata/metadata.ts';
 import { hostPlatform } from '../oci/platform.ts';
-import { GrpcServer } from '../rpc/grpc-server.ts';
-import { listenUnix } from '../rpc/unix-listener.ts';
 import { Tasks } from '../runtime/tasks.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
 import type { Config } from './config/config.ts';
-import { firstDirectory, type Layout } from './directories.ts';
-import type { Graph } from './graph.ts';
-import { peerOf } from './peer.ts';
-import { serviceBindings } from './services.ts';
+import type { Layout } from './directories.ts';
 import { shimEnvironment } from './shim-environment.ts';
 import { readOrMakeUuid } from './uuid.ts';
 
-/** The daemon as its process sees it. */
-export interface Daemon {
-  /** Opens the socket: everything is ready when it answers. */
-  listen(): Promise<void>;
-  /** No new calls; running ones get `graceMs` to end; containers go on. */
-  close(graceMs: number): Promise<void>;
-  /** Takes over the settings that may change while running. */
-  reconfigure(config: Config): void;
+/** Everything the services are made of. Disposing finishes what is being written; containers go on. */
+export interface Graph extends AsyncDisposable {
+  readonly layout: Layout;
+  readonly uuid: string;
+  readonly log: Log;
+  readonly events: Events;
+  readonly drivers: readonly SnapshotDriver[];
+  readonly metadata: Metadata;
+  readonly transfers: TransferParts;
+  readonly tasks: Tasks;
+  readonly containers: LocalContainers;
 }
 
 /**
  * Builds the graph of everything: the only place that knows which implementation stands behind a contract.
- * @throws what opening the stores throws; nothing is left open then
+ * `current` answers with the configuration of the moment. @throws what opening the stores throws; nothing is left open then
  */
-export async function compose(config: Config, layout: Layout, version: string, log: Log): Promise<Daemon> {
+export async function compose(current: () => Config, layout: Layout, log: Log): Promise<Graph> {
   await using opened = new AsyncDisposableStack();
-  const draining = new AbortController();
+  const config = current();
   const events = new EventExchange();
   const drivers = [await openOverlayDriver({ root: join(layout.snapshots, 'overlayfs') })];
-  const metadata = opened.use(await openStores(config, layout, drivers, events, log));
-  const transfers = opened.use(openTransfers(config, layout, metadata));
-  const tasks = opened.use(
-    new Tasks({
-      stateDir: layout.state,
-      environment: shimEnvironment(),
-      debug: config.logLevel === 'debug',
-      events,
-      log,
-    }),
+  const blobs = await openLocalBlobs(layout.content);
+  const metadata = opened.use(
+    await openMetadata({ path: layout.database, blobs, drivers, events, log, gc: config.gc }),
   );
+  const transfers = opened.use(openTransfers(current, layout, metadata));
+  const tasks = opened.use(openTasks(config, layout, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
-  const graph: Graph = {
+  const owned = opened.move();
+  return {
     layout,
-    version,
     uuid: readOrMakeUuid(layout.uuid),
     log,
     events,
     drivers,
     metadata,
     transfers,
-    containers,
     tasks,
-    draining: draining.signal,
-  };
-  const server = new GrpcServer(serviceBindings(graph), { log, peerOf });
-  const owned = opened.move();
-  return {
-    async listen() {
-      const { uid, gid } = config;
-      owned.use(
-        await listenUnix(config.address, (socket) => server.accept(socket), { mode: 0o660, uid, gid }),
-      );
-      metadata.gc.start();
-      void keepHouse(
-        {
-          containers: metadata.containers,
-          namespaces: metadata.namespaces,
-          tasks,
-          events,
-          verbs: containers,
-          log,
-        },
-        draining.signal,
-      );
-    },
-    async close(graceMs) {
-      draining.abort();
-      await server.close(graceMs);
-      await owned.disposeAsync();
-    },
-    reconfigure(_next) {},
+    containers,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-async function openStores(
-  config: Config,
-  layout: Layout,
-  drivers: readonly SnapshotDriver[],
-  events: Events,
-  log: Log,
-): Promise<Metadata> {
-  const blobs = await openLocalBlobs(layout.content);
-  return openMetadata({ path: layout.database, blobs, drivers, events, log, gc: config.gc });
-}
-
-function openTransfers(
-  config: Config,
-  layout: Layout,
-  { content, images, leases, snapshotters }: Metadata,
-): TransferParts {
+function openTransfers(current: () => Config, layout: Layout, metadata: Metadata): TransferParts {
+  const { content, images, leases, snapshotters } = metadata;
+  const { maxConcurrentDownloads, maxConcurrentUnpacks } = current();
   return transferParts({
     content,
     images,
@@ -121,11 +71,16 @@ function openTransfers(
     snapshotters,
     defaultSnapshotter: 'overlayfs',
     platform: hostPlatform(),
-    hostsDir: firstDirectory(config.hostsDirs),
+    hostsDirs: () => current().hostsDirs,
     contentRoot: layout.content,
-    maxDownloads: config.maxConcurrentDownloads,
-    maxUnpacks: config.maxConcurrentUnpacks || availableParallelism(),
+    maxDownloads: maxConcurrentDownloads,
+    maxUnpacks: maxConcurrentUnpacks || availableParallelism(),
   });
+}
+
+function openTasks({ logLevel, ociRuntime }: Config, { state }: Layout, events: Events, log: Log): Tasks {
+  const debug = logLevel === 'debug' || logLevel === 'trace';
+  return new Tasks({ stateDir: state, environment: shimEnvironment(), debug, ociRuntime, events, log });
 }
 
 function openContainers(
@@ -133,17 +88,17 @@ function openContainers(
   metadata: Metadata,
   transfers: TransferParts,
   events: Events,
-  tasks: TaskControl,
+  tasks: Tasks,
 ): LocalContainers {
-  const unpacker: Unpacker = {
-    ensureUnpacked: (ctx, image, snapshotter) => ensureUnpacked(transfers, ctx, image.target, snapshotter),
-  };
   return new LocalContainers({
     ...metadata,
     events,
     tasks,
-    unpacker,
+    unpacker: {
+      ensureUnpacked: (ctx, image, snapshotter) => ensureUnpacked(transfers, ctx, image.target, snapshotter),
+    },
     fifoRoot: layout.fifos,
     logRoot: layout.logs,
+    tempRoot: layout.temp,
   });
 }

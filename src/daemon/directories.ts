@@ -1,6 +1,9 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
+import { unmountTree } from '../sys/mount.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 
 /** Where everything is, below root (survives a reboot) and state (does not). */
 export interface Layout {
@@ -60,7 +63,10 @@ function statDirectory(path: string): { uid: number; gid: number; mode: number }
   throw failedPrecondition(`${path} is not a directory (a link is not followed)`);
 }
 
-/** The first of `paths` that is a directory. */
-export function firstDirectory(paths: readonly string[]): string | undefined {
-  return paths.find((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory());
+/** Unmounts and removes whatever is in a directory; the directory stays. @throws SysError */
+export async function clearDirectory(path: string): Promise<void> {
+  for (const name of await readdir(path)) {
+    await unmountTree(join(path, name), { detach: true });
+    await removeTree(join(path, name));
+  }
 }

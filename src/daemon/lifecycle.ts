@@ -3,11 +3,11 @@ import type { Logger } from 'pino';
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
-import { compose, type Daemon } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { changedKeys } from './config/diff.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { layoutOf, prepareDirectories } from './directories.ts';
+import { Daemon } from './daemon.ts';
+import { clearDirectory, layoutOf, prepareDirectories } from './directories.ts';
 import { makeLogger } from './logger.ts';
 import { notifySystemd } from './notify.ts';
 
@@ -29,9 +29,12 @@ export async function startDaemon(read: () => LoadedConfig, version: string): Pr
   prepareDirectories(layout, config.address);
   // Held until this process ends, however it ends.
   const locks = [lock(layout.root, 'root'), lock(layout.state, 'state')];
+  // Mounts that are needed for a moment, by workers too, are made where the next start finds what a crash left.
+  process.env.TMPDIR = layout.temp;
+  await clearDirectory(layout.temp);
   log.info({ version, pid: process.pid, root: config.root, state: config.state }, 'starting');
-  const daemon = await compose(config, layout, version, log);
-  handleSignals(daemon, read, config, log, locks);
+  const daemon = await Daemon.open(config, version, log);
+  handleSignals(daemon, read, log, locks);
   await daemon.listen();
   log.info({ address: config.address }, 'serving');
   notifySystemd('READY=1', log);
@@ -43,14 +46,7 @@ function lock(directory: string, name: string): Fd {
   throw failedPrecondition(`another berthd is using ${directory}: stop it, or choose another --${name}`);
 }
 
-function handleSignals(
-  daemon: Daemon,
-  read: () => LoadedConfig,
-  first: Config,
-  log: Logger,
-  locks: readonly Fd[],
-): void {
-  let current = first;
+function handleSignals(daemon: Daemon, read: () => LoadedConfig, log: Logger, locks: readonly Fd[]): void {
   let stopping = false;
   const stop = (signal: string): void => {
     if (stopping) return;
@@ -58,9 +54,7 @@ function handleSignals(
     void shutDown(daemon, signal, log, locks);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
-  process.on('SIGHUP', () => {
-    current = reload(daemon, read, current, log);
-  });
+  process.on('SIGHUP', () => reload(daemon, read, log));
   // Both are bugs: say so and die; whatever was acknowledged is on disk and the next start reconciles the rest.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
@@ -86,22 +80,20 @@ async function shutDown(daemon: Daemon, signal: string, log: Logger, locks: read
 }
 
 /** Takes over what can change while running. A bad file changes nothing. */
-function reload(daemon: Daemon, read: () => LoadedConfig, current: Config, log: Logger): Config {
+function reload(daemon: Daemon, read: () => LoadedConfig, log: Logger): void {
   try {
     const { config, warnings } = read();
     for (const warning of warnings) log.warn({ key: warning }, 'configuration key has no meaning here');
     const taken = Object.fromEntries(
       Object.entries(config).filter(([key]) => reloadable.has(key as keyof Config)),
     );
-    const next = { ...current, ...taken };
-    for (const change of changedKeys(current, next)) log.info({ change }, 'configuration changed');
+    const next = { ...daemon.config, ...taken };
+    for (const change of changedKeys(daemon.config, next)) log.info({ change }, 'configuration changed');
     for (const change of changedKeys(next, config))
       log.warn({ change }, 'configuration change needs a restart');
     log.level = next.logLevel;
     daemon.reconfigure(next);
-    return next;
   } catch (error) {
     log.error({ error: messageOf(error) }, 'configuration was not reloaded');
-    return current;
   }
 }

@@ -18,14 +18,14 @@ import { tasksService } from '../services/tasks.ts';
 import { transferService } from '../services/transfer.ts';
 import { laterServices } from '../services/unimplemented.ts';
 import { versionService } from '../services/version.ts';
-import type { Graph } from './graph.ts';
+import type { Graph } from './compose.ts';
 
 /** Every service on the socket. */
-export function serviceBindings(graph: Graph): ServiceBinding[] {
+export function serviceBindings(graph: Graph, version: string, draining: AbortSignal): ServiceBinding[] {
   const { metadata, events, transfers, containers, tasks } = graph;
   const streams = new Streams();
   const served = [
-    versionService(apiVersion, `berth-${graph.version}`),
+    versionService(apiVersion, `berth-${version}`),
     introspectionService(introspectionOf(graph)),
     namespacesService(metadata.namespaces),
     contentService(metadata.content),
@@ -42,7 +42,7 @@ export function serviceBindings(graph: Graph): ServiceBinding[] {
   ];
   const health = healthService(
     served.map(({ desc }) => desc.typeName),
-    graph.draining,
+    draining,
   );
   return [...served, health, ...laterServices()];
 }

@@ -15,8 +15,8 @@ function folder(name: string, files: Record<string, string>): void {
   mkdirSync(join(root, name), { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(root, name, file), text);
 }
-const urls = async (domain: string, hostsDir: string | undefined = root) =>
-  (await hostsFor(domain, { hostsDir })).map(
+const urls = async (domain: string) =>
+  (await hostsFor(domain, { hostsDirs: [root] })).map(
     ({ scheme, authority, path }) => `${scheme}://${authority}${path}`,
   );
 
@@ -53,7 +53,7 @@ dial_timeout = "1m30s"
   dial_timeout = "500ms"
 `,
   });
-  const hosts = await hostsFor('docker.io', { hostsDir: root });
+  const hosts = await hostsFor('docker.io', { hostsDirs: [root] });
   assert.deepEqual(await urls('docker.io'), [
     'https://mirror-z.example/v2',
     'http://1.example:5000/v2/upstream',
@@ -82,7 +82,7 @@ test("Docker's certs.d layout gives trust and speaks https, on loopback too", as
     'c.cert': pem,
     'c.key': pem.replaceAll('CERTIFICATE', 'PRIVATE KEY'),
   });
-  const [host] = await hostsFor('127.0.0.1:5000', { hostsDir: root });
+  const [host] = await hostsFor('127.0.0.1:5000', { hostsDirs: [root] });
   assert.deepEqual([host?.scheme, host?.tls.ca, host?.tls.client.length], ['https', [pem], 1]);
 });
 
@@ -103,7 +103,10 @@ test('a bad file is refused with its name and line', async () => {
   ];
   for (const [text, message] of table) {
     folder('bad.example', { 'hosts.toml': text });
-    await assert.rejects(hostsFor('bad.example', { hostsDir: root }), { kind: 'invalid_argument', message });
+    await assert.rejects(hostsFor('bad.example', { hostsDirs: [root] }), {
+      kind: 'invalid_argument',
+      message,
+    });
   }
 });
 
@@ -111,4 +114,23 @@ test('durations are those of Go, bounded', () => {
   assert.deepEqual(['1s', '1.5s', '500ms', '1m30s'].map(parseDuration), [1000, 1500, 500, 90_000]);
   for (const text of ['', '5', '-1s', '0s', '9999h', '1 s'])
     assert.equal(parseDuration(text), undefined, text);
+});
+
+test('the first directory that has a folder for the host counts, whatever the others say', async () => {
+  const [first, second] = [join(root, 'first'), join(root, 'second')];
+  for (const [dir, server] of [
+    [first, 'a'],
+    [second, 'b'],
+  ] as const) {
+    mkdirSync(join(dir, 'both.example'), { recursive: true });
+    writeFileSync(join(dir, 'both.example/hosts.toml'), `server = "https://${server}.example"`);
+  }
+  mkdirSync(join(second, 'late.example'));
+  writeFileSync(join(second, 'late.example/hosts.toml'), 'server = "https://late.mirror"');
+  const authority = async (domain: string) =>
+    (await hostsFor(domain, { hostsDirs: [first, second] })).at(-1)?.authority;
+  assert.deepEqual(
+    [await authority('both.example'), await authority('late.example')],
+    ['a.example', 'late.mirror'],
+  );
 });

@@ -10,8 +10,8 @@ import { readHostsFile } from './hosts-file.ts';
 export const defaultDialTimeoutMs = 30_000;
 
 export interface HostsOptions {
-  /** Directory of hosts.toml or certs.d folders (`--hosts-dir`, `config_path`), read again on each use. */
-  readonly hostsDir?: string | undefined;
+  /** Directories of hosts.toml or certs.d folders (`--hosts-dir`, `config_path`), read again on each use; the first that has one for the host counts. */
+  readonly hostsDirs?: readonly string[] | undefined;
   /** Scheme of hosts that no file configures. Default: https, but http on loopback addresses. */
   readonly defaultScheme?: 'https' | 'http' | undefined;
 }
@@ -22,7 +22,7 @@ export interface HostsOptions {
  */
 export async function hostsFor(domain: string, options: HostsOptions): Promise<RegistryHost[]> {
   const fallback = defaultHost(domain, options.defaultScheme);
-  const dir = options.hostsDir === undefined ? undefined : findHostDir(options.hostsDir, domain);
+  const dir = findHostDir(options.hostsDirs ?? [], domain);
   if (dir === undefined) return [fallback];
   const file = join(dir, 'hosts.toml');
   if (existsSync(file)) return readHostsFile(file, fallback);
@@ -50,9 +50,10 @@ function speaksPlainByDefault(authority: string): boolean {
 }
 
 /** `host_5000_` before `host:5000` before `_default`, as containerd looks them up. */
-function findHostDir(root: string, domain: string): string | undefined {
+function findHostDir(roots: readonly string[], domain: string): string | undefined {
+  if (roots.length === 0) return undefined;
   if (domain.includes('/') || domain.startsWith('.'))
     throw permissionDenied(`host ${domain} is no folder name`);
   const names = [domain.replace(/:(\d+)$/, '_$1_'), domain, '_default'];
-  return names.map((name) => join(root, name)).find((path) => existsSync(path));
+  return roots.flatMap((root) => names.map((name) => join(root, name))).find((path) => existsSync(path));
 }

@@ -15,8 +15,8 @@ export interface TransferOptions {
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   readonly defaultSnapshotter: string;
   readonly platform: Platform;
-  /** Directory of hosts.toml folders for pulls that name none. */
-  readonly hostsDir?: string | undefined;
+  /** Directories of hosts.toml folders for pulls that name none; asked on each pull. */
+  readonly hostsDirs?: () => readonly string[];
   /** Directory whose file system must have room for what is pulled; undefined: not checked. */
   readonly contentRoot?: string | undefined;
   /** Blobs downloaded at a time, over all pulls. Default 3. */

@@ -97,7 +97,7 @@ function openSession(parts: TransferParts, request: PullRequest): Promise<Regist
   const { credentials, headers, defaultScheme } = request;
   return RegistrySession.open(parseReference(request.reference), {
     connections: parts.connections,
-    hostsDir: request.hostsDir ?? parts.hostsDir,
+    hostsDirs: request.hostsDir === undefined ? parts.hostsDirs?.() : [request.hostsDir],
     defaultScheme,
     ...(credentials !== undefined && { credentials }),
     ...(headers !== undefined && { headers }),

@@ -53,7 +53,7 @@ const open = (reference: string) =>
   RegistrySession.open(parseReference(reference), {
     connections,
     retry,
-    hostsDir,
+    hostsDirs: [hostsDir],
     credentials: async () => ({ kind: 'basic', username: 'otto', password: secret }),
   });
 

@@ -1,0 +1,86 @@
+import { rm } from 'node:fs/promises';
+import { daemonContext, type Log } from '../async/context.ts';
+import { keepHouse } from '../containers/housekeeping.ts';
+import { GrpcServer } from '../rpc/grpc-server.ts';
+import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
+import { listenUnix } from '../rpc/unix-listener.ts';
+import { ttrpcEventsService } from '../services/ttrpc-events.ts';
+import { dropStaleLeases } from '../transfer/lease.ts';
+import { compose, type Graph } from './compose.ts';
+import type { Config } from './config/config.ts';
+import { layoutOf } from './directories.ts';
+import { peerOf } from './peer.ts';
+import { serviceBindings } from './services.ts';
+
+/** The daemon as its process sees it: opened, then listening, then closed, once each. */
+export class Daemon {
+  readonly #graph: Graph;
+  readonly #server: GrpcServer;
+  readonly #draining: AbortController;
+  readonly #listening = new AsyncDisposableStack();
+  #config: Config;
+
+  private constructor(config: Config, graph: Graph, draining: AbortController, server: GrpcServer) {
+    this.#config = config;
+    this.#graph = graph;
+    this.#draining = draining;
+    this.#server = server;
+  }
+
+  /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
+  static async open(config: Config, version: string, log: Log): Promise<Daemon> {
+    let daemon: Daemon | undefined;
+    const graph = await compose(() => daemon?.config ?? config, layoutOf(config.root, config.state), log);
+    const draining = new AbortController();
+    const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf });
+    daemon = new Daemon(config, graph, draining, server);
+    return daemon;
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** Opens the sockets: everything is ready when they answer. */
+  async listen(): Promise<void> {
+    const { metadata, events, log } = this.#graph;
+    const { address, uid, gid } = this.#config;
+    await dropStaleLeases(metadata, daemonContext(log));
+    const ttrpc = this.#listening.use(
+      new TtrpcServer({ services: [rawService(ttrpcEventsService(events))], log }),
+    );
+    // The locks are held, so what is there belongs to a daemon that is dead.
+    await rm(`${address}.ttrpc`, { force: true });
+    await ttrpc.listen(`${address}.ttrpc`);
+    this.#listening.use(
+      await listenUnix(address, (socket) => this.#server.accept(socket), { mode: 0o660, uid, gid }),
+    );
+    metadata.gc.start();
+    const { tasks, containers } = this.#graph;
+    void keepHouse(
+      {
+        containers: metadata.containers,
+        namespaces: metadata.namespaces,
+        tasks,
+        events,
+        verbs: containers,
+        log,
+      },
+      this.#draining.signal,
+    );
+  }
+
+  /** No new calls; running ones get `graceMs` to end; containers go on. */
+  async close(graceMs: number): Promise<void> {
+    this.#draining.abort();
+    await this.#server.close(graceMs);
+    await this.#listening.disposeAsync();
+    await this.#graph[Symbol.asyncDispose]();
+  }
+
+  /** Takes over the settings that may change while running. */
+  reconfigure(config: Config): void {
+    this.#config = config;
+    this.#graph.transfers.downloads.resize(config.maxConcurrentDownloads);
+  }
+}
