@@ -27,9 +27,10 @@ checkWithBoth({
     shows: `ctr: content digest ${zeros}: not found`,
     status: 1,
   },
+  // Nothing holds what was ingested once ctr's lease ends: a collection may take it away at any time.
   'content ingest takes bytes of the expected size and digest': {
-    line: `echo hello | $C content ingest --expected-size 6 --expected-digest ${hello} r1 && $C content get ${hello}`,
-    shows: 'hello',
+    line: `echo hello | $C content ingest --expected-size 6 --expected-digest ${hello} r1`,
+    shows: '',
   },
   'content ingest of what is here already succeeds': {
     line: `echo hello | $C content ingest --expected-size 6 --expected-digest ${hello} r1`,

@@ -47,7 +47,9 @@ function writeHosts({ registry }: ClientStage): void {
   for (const [name, ca] of Object.entries(settings)) {
     const dir = join(registry.dir, name, registry.host);
     mkdirSync(dir, { recursive: true });
-    writeFileSync(join(dir, 'hosts.toml'), `server = "https://${registry.host}"\n${ca}`);
+    const server = `https://${registry.host}`;
+    // ctr 1 wants a host table, too.
+    writeFileSync(join(dir, 'hosts.toml'), `server = "${server}"\n${ca}[host."${server}"]\n${ca}`);
   }
 }
 
