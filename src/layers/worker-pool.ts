@@ -1,5 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { aborted, internal } from '../errors/error.ts';
+import { returnFreeMemory } from '../sys/free-memory.ts';
 import { type JobMessage, type ResultMessage, sendStream, unpackError } from './worker-messages.ts';
 
 export interface WorkerPoolOptions {
@@ -28,6 +29,8 @@ export class WorkerPool<Job, Outcome> {
   readonly #options: WorkerPoolOptions;
   readonly #idle: { worker: Worker; timer: NodeJS.Timeout }[] = [];
   readonly #waiting: (() => void)[] = [];
+  /** Crashed or ended: never given a job again. */
+  readonly #dead = new WeakSet<Worker>();
   #running = 0;
 
   constructor(options: WorkerPoolOptions) {
@@ -39,21 +42,21 @@ export class WorkerPool<Job, Outcome> {
     await this.#acquire(options.signal);
     let worker: Worker | undefined;
     try {
-      options.signal?.throwIfAborted();
+      refuseAborted(options.signal);
       worker = this.#take();
       const result = await this.#dispatch(worker, job, options);
       this.#park(worker);
       return result;
     } catch (error) {
       if (worker !== undefined) this.#park(worker);
-      throw options.signal?.aborted ? aborted('layer apply was cancelled', error) : error;
+      throw options.signal?.aborted ? cancelled(options.signal) : error;
     } finally {
       this.#release();
     }
   }
 
   async #acquire(signal: AbortSignal | undefined): Promise<void> {
-    signal?.throwIfAborted();
+    refuseAborted(signal);
     if (this.#running >= this.#options.size) await this.#turn(signal);
     else this.#running++;
   }
@@ -67,7 +70,7 @@ export class WorkerPool<Job, Outcome> {
       };
       const onAbort = () => {
         this.#waiting.splice(this.#waiting.indexOf(onTurn), 1);
-        reject(aborted('layer apply was cancelled'));
+        reject(cancelled(signal));
       };
       this.#waiting.push(onTurn);
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -81,25 +84,34 @@ export class WorkerPool<Job, Outcome> {
   }
 
   #take(): Worker {
-    const parked = this.#idle.pop();
-    if (parked === undefined) return new Worker(this.#options.script, { execArgv: [], resourceLimits });
-    clearTimeout(parked.timer);
-    parked.worker.ref();
-    return parked.worker;
+    for (let parked = this.#idle.pop(); parked !== undefined; parked = this.#idle.pop()) {
+      clearTimeout(parked.timer);
+      if (this.#dead.has(parked.worker)) continue;
+      parked.worker.ref();
+      return parked.worker;
+    }
+    return this.#start();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#options.script, { execArgv: [], resourceLimits });
+    const died = () => this.#dead.add(worker);
+    return worker.on('error', died).on('exit', died);
   }
 
   #park(worker: Worker): void {
-    if (worker.threadId === -1) return;
+    if (this.#dead.has(worker)) return;
     worker.unref();
-    const timer = setTimeout(() => {
-      this.#idle.splice(
-        this.#idle.findIndex((parked) => parked.worker === worker),
-        1,
-      );
-      void worker.terminate();
-    }, this.#options.idleMs);
+    const timer = setTimeout(() => void this.#end(worker), this.#options.idleMs);
     timer.unref();
     this.#idle.push({ worker, timer });
+  }
+
+  async #end(worker: Worker): Promise<void> {
+    const at = this.#idle.findIndex((parked) => parked.worker === worker);
+    this.#idle.splice(at, 1);
+    await worker.terminate();
+    if (this.#idle.length === 0 && this.#running === 0) await returnFreeMemory();
   }
 
   async #dispatch(worker: Worker, job: Job, options: RunOptions): Promise<Outcome> {
@@ -119,6 +131,12 @@ export class WorkerPool<Job, Outcome> {
       channel?.port1.close();
     }
   }
+}
+
+const cancelled = (signal: AbortSignal | undefined) => aborted('layer apply was cancelled', signal?.reason);
+
+function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(signal);
 }
 
 function answerOf<Outcome>(worker: Worker): Promise<Outcome> {
