@@ -70,9 +70,9 @@ export class OciRuntime {
     await this.#run('resume', ['resume', id], shortMs);
   }
 
-  /** `resources`: JSON of the runtime specification's LinuxResources. */
-  async update(id: string, resources: string): Promise<void> {
-    await this.#run('update', ['update', '--resources', '-', id], shortMs, { input: resources });
+  /** `resourcesFile`: the runtime specification's LinuxResources, JSON. A file, because crun cannot open a socket as stdin. */
+  async update(id: string, resourcesFile: string): Promise<void> {
+    await this.#run('update', ['update', '--resources', resourcesFile, id], shortMs);
   }
 
   /** Pids in the container, as the host sees them. */

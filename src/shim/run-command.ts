@@ -12,7 +12,6 @@ export interface Command {
   readonly args: readonly string[];
   /** File descriptors of stdin, stdout, stderr; default: null device, and output kept for {@link Finished}. */
   readonly stdio?: readonly [number | 'ignore', number | 'ignore', number | 'ignore'];
-  readonly input?: string;
   readonly cwd?: string;
   /** SIGKILL after this long. */
   readonly timeoutMs: number;
@@ -50,7 +49,6 @@ export async function runCommand(command: Command): Promise<Finished> {
     timedOut = true;
     child.kill('SIGKILL');
   }, command.timeoutMs);
-  child.stdin?.on('error', () => {}).end(command.input ?? '');
   try {
     const [code, stdout, stderr] = await Promise.all([
       exitOf(child, command.file),
@@ -64,10 +62,8 @@ export async function runCommand(command: Command): Promise<Finished> {
   }
 }
 
-function stdioOf(command: Command): StdioOptions {
-  if (command.stdio !== undefined) return [...command.stdio];
-  return [command.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
-}
+const stdioOf = ({ stdio }: Command): StdioOptions =>
+  stdio === undefined ? ['ignore', 'pipe', 'pipe'] : [...stdio];
 
 function exitOf(child: ChildProcess, file: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();

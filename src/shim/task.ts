@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { alreadyExists, failedPrecondition, messageOf, notFound } from '../errors/error.ts';
@@ -200,9 +200,13 @@ export class Task {
   }
 
   /** `resources`: JSON of the runtime specification's LinuxResources. */
-  async update(resources: string): Promise<void> {
-    if (this.init.status === 'stopped') throw alreadyFinished();
-    await this.#runtime.update(this.request.id, resources);
+  update(resources: string): Promise<void> {
+    return this.init.exclusive(async () => {
+      if (this.init.status === 'stopped') throw alreadyFinished();
+      const file = join(this.request.bundle, 'resources.json');
+      writeFileSync(file, resources, { mode: 0o600 });
+      await this.#runtime.update(this.request.id, file);
+    });
   }
 
   pids(): Promise<number[]> {
