@@ -4,7 +4,7 @@ import { violations } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { ctr1, ctr2 } from '../kit/paths.ts';
 import { TestRegistry, type TestRegistryOptions } from '../kit/registry.ts';
-import { type RunResult, run } from '../kit/run.ts';
+import { run } from '../kit/run.ts';
 
 /** Debian's ctr of 2023, which pulls and unpacks by itself, and today's, which asks the Transfer service. */
 export const generations = { v1: ctr1, v2: ctr2 } as const;
@@ -32,36 +32,41 @@ export class ClientStage implements AsyncDisposable {
     return new ClientStage(daemon, registry, image);
   }
 
-  /**
-   * Runs a line of bash in an empty work directory: `$C` is ctr of the generation in its namespace `$NS`,
-   * `$IMG` busybox, `$HOST` the registry. stdout and stderr come as one, runs of blanks as one.
-   */
-  async line(generation: Generation, line: string): Promise<RunResult & { readonly shown: string }> {
-    const env = {
-      C: `${generations[generation]} -a ${this.daemon.address} -n ${generation}`,
-      NS: generation,
-      IMG: this.image,
-      HOST: this.registry.host,
-      DIR: this.registry.dir,
-    };
-    const result = await run('bash', ['-c', `exec 2>&1; ${line}`], {
-      env,
-      cwd: this.daemon.dir,
-      timeoutMs: 30_000,
-    });
-    return {
-      ...result,
-      shown: result.stdout
-        .replaceAll(/[ \t]+/g, ' ')
-        .replaceAll(/ ?\r?\n/g, '\n')
-        .trim(),
-    };
+  /** {@link runLine} with `$IMG` busybox, `$HOST` the registry and `$DIR` its directory. */
+  line(generation: Generation, line: string): Promise<Shown> {
+    const { image, registry } = this;
+    return runLine(this.daemon, generation, line, { IMG: image, HOST: registry.host, DIR: registry.dir });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.daemon[Symbol.asyncDispose]();
     await this.registry[Symbol.asyncDispose]();
   }
+}
+
+export interface Shown {
+  readonly status: number | null;
+  /** stdout and stderr as one, runs of blanks as one. */
+  readonly shown: string;
+}
+
+/** Runs a line of bash in the daemon's directory: `$C` is ctr of the generation in its namespace `$NS`. */
+export async function runLine(
+  { address, dir }: TestDaemon,
+  generation: Generation,
+  line: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Shown> {
+  const { status, stdout } = await run('bash', ['-c', `exec 2>&1; ${line}`], {
+    env: { ...env, C: `${generations[generation]} -a ${address} -n ${generation}`, NS: generation },
+    cwd: dir,
+    timeoutMs: 30_000,
+  });
+  const shown = stdout
+    .replaceAll(/[ \t]+/g, ' ')
+    .replaceAll(/ ?\r?\n/g, '\n')
+    .trim();
+  return { status, shown };
 }
 
 /** What one line must show, word for word or by pattern, and its exit status (default 0). */
