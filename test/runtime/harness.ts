@@ -10,7 +10,7 @@ import { shimClient } from '../../src/rpc/ttrpc-shim.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import type { NewTask } from '../../src/runtime/task.ts';
 import { Tasks } from '../../src/runtime/tasks.ts';
-import { removeCgroup } from '../../src/sys/cgroup.ts';
+import { killCgroup, removeCgroup } from '../../src/sys/cgroup.ts';
 import { makeFifo } from '../../src/sys/fifo.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
 
@@ -104,7 +104,8 @@ export class Harness implements AsyncDisposable {
     await this.tasks.close();
     this.#stop.abort();
     if (pid > 0) process.kill(pid, 'SIGKILL');
-    await removeCgroup(this.cgroup).catch(() => {});
+    await killCgroup(this.cgroup);
+    await removeCgroup(this.cgroup);
     await unmountTree(this.dir, { detach: true });
     rmSync(this.dir, { recursive: true, force: true });
   }
