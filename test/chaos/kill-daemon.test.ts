@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BerthClient, connect } from '../../src/client/index.ts';
-import { processesOf, startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { removeCgroups } from '../kit/leftovers.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { checkRegisters, checkRunners } from './acknowledged.ts';
 import * as clients from './clients.ts';
@@ -22,8 +23,9 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
   const random = new Random(seed);
   await using registry = await TestRegistry.start();
   const images = await pushImages(registry);
+  const namespaces = [`a${process.pid}`, `b${process.pid}`] as const;
+  using _cgroups = { [Symbol.dispose]: () => removeCgroups(namespaces) };
   await using daemon = await startDaemon({ logLevel: 'info' });
-  const namespaces = [`a${seed}`, `b${seed}`] as const;
   const journal = new Journal();
   const set: clients.Setting = { address: daemon.address, namespaces, journal, images, dir: daemon.dir };
   using first = connectTo(daemon, namespaces[0]);
@@ -33,7 +35,7 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
   journal.runners.set(sequence.id, sequence.runner);
   const fds: number[][] = [];
   for (let round = 1; round <= rounds; round++) {
-    const aliveMs = random.between(50, 2_500);
+    const aliveMs = random.between(100, 3_500);
     const clientsRandom = new Random(random.between(0, 2 ** 31));
     await t.test(`round ${round}: killed after ${aliveMs} ms`, async () => {
       await underLoad(set, clientsRandom, round, async () => {
@@ -102,9 +104,7 @@ async function checkAll(
 const fdsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
 function shimOf(daemon: TestDaemon): number {
-  const [pid] = processesOf(daemon.state).filter((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('berth-shim'),
-  );
+  const [pid] = processesOf(daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
   if (pid === undefined) throw new Error('no shim runs');
   return pid;
 }

@@ -7,7 +7,13 @@ import { mountsBelow, processesOf } from './daemon.ts';
 /** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
 export interface Rows {
   readonly blobs: { namespace: string; digest: string; size: number; labels: string }[];
-  readonly ingests: { namespace: string; ref: string; key: string; shared: string | null }[];
+  readonly ingests: {
+    namespace: string;
+    ref: string;
+    key: string;
+    shared: string | null;
+    expires_at: number | null;
+  }[];
   readonly images: { namespace: string; name: string; digest: string }[];
   readonly snapshots: {
     id: number;

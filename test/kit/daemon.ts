@@ -160,7 +160,10 @@ export function processesOf(dir: string): number[] {
   );
 }
 
-const namesIt = (pid: number, dir: string): boolean => read(`/proc/${pid}/cmdline`).includes(dir);
+/** Its command line, words divided by spaces; '' when it is gone. */
+export const commandOf = (pid: number): string => read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+
+const namesIt = (pid: number, dir: string): boolean => commandOf(pid).includes(dir);
 
 function hasOpen(pid: number, dir: string): boolean {
   try {

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type Rows, readRows } from './checker.ts';
-import { mountsBelow, processesOf } from './daemon.ts';
+import { commandOf, mountsBelow, processesOf } from './daemon.ts';
 
 /**
  * What nothing refers to any more and is still there: I4 ("garbage is gone after two GCs") and I5 of security.md §2.3.
@@ -34,7 +34,10 @@ function garbage(rows: Rows): string[] {
   const all = [
     ...rows.blobs.map((b) => `content ${b.namespace} ${b.digest}`),
     ...rows.snapshots.map((s) => `snapshot ${s.namespace} ${s.snapshotter}/${s.name}`),
-    ...rows.ingests.map((i) => `ingest ${i.namespace} ${i.ref}`),
+    // What a broken pull has fetched waits for its resumption until it expires.
+    ...rows.ingests
+      .filter((i) => (i.expires_at ?? 0) < Date.now())
+      .map((i) => `ingest ${i.namespace} ${i.ref}`),
   ];
   return all.filter((node) => !live.has(node)).map((node) => `I4: garbage is left: ${node}`);
 }
@@ -90,15 +93,30 @@ const twoDeep = (dir: string): string[] =>
   list(dir).flatMap((namespace) => list(join(dir, namespace)).map((id) => `${namespace}/${id}`));
 
 /** `<namespace>/<id>` of every cgroup, in every hierarchy. */
-function cgroups(namespaces: readonly string[]): string[] {
+const cgroups = (namespaces: readonly string[]): string[] => [
+  ...new Set(cgroupDirs(namespaces).flatMap((dir) => directories(dir).map((id) => `${basename(dir)}/${id}`))),
+];
+
+/** The cgroups that hold those of containers, in every hierarchy. */
+function cgroupDirs(namespaces: readonly string[]): string[] {
   const top = '/sys/fs/cgroup';
-  const hierarchies = [top, ...readdirSync(top).map((name) => join(top, name))];
-  const found = hierarchies.flatMap((hierarchy) =>
-    namespaces.flatMap((namespace) =>
-      directories(join(hierarchy, namespace)).map((id) => `${namespace}/${id}`),
-    ),
-  );
-  return [...new Set(found)];
+  const hierarchies = [top, ...directories(top).map((name) => join(top, name))];
+  return hierarchies
+    .flatMap((hierarchy) => namespaces.map((namespace) => join(hierarchy, namespace)))
+    .filter(existsSync);
+}
+
+/** Removes the cgroups of containers that were killed from outside. Best effort. */
+export function removeCgroups(namespaces: readonly string[]): void {
+  for (const dir of cgroupDirs(namespaces)) {
+    for (const path of [...directories(dir).map((id) => join(dir, id)), dir]) {
+      try {
+        rmdirSync(path);
+      } catch {
+        // Somebody is in it.
+      }
+    }
+  }
 }
 
 const directories = (dir: string): string[] =>
@@ -131,7 +149,7 @@ function fifos(state: string, containers: ReadonlySet<string>): string[] {
 /** One daemon, one shim, and processes in cgroups of tasks; a runtime that still runs is none of them. */
 function processes(root: string, state: string, tasks: readonly string[]): string[] {
   const names = processesOf(state).flatMap((pid) => {
-    const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
+    const command = commandOf(pid);
     if (command === '') return [];
     return [{ pid, command, cgroup: read(`/proc/${pid}/cgroup`) }];
   });
@@ -161,7 +179,8 @@ function read(path: string): string {
 /** Everything in root and state has a name that is known here. */
 function unknownNames(root: string, state: string): string[] {
   const rootNames = /^(content|snapshots|logs|metadata\.db(-wal|-shm)?|uuid|berthd\.lock)$/;
-  const stateNames = /^(berth\.sock|berthd\.lock|fifo|tmp|s|runc|io\.containerd\.runtime\.v2\.task)$/;
+  const stateNames =
+    /^(berth\.sock(\.ttrpc)?|berthd\.lock|fifo|tmp|s|runc|io\.containerd\.runtime\.v2\.task)$/;
   const shimNames = /^(shim\.lock|shim\.log|[0-9a-f]{16})$/;
   const odd = (dir: string, known: RegExp) =>
     list(dir)
