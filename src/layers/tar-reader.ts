@@ -61,10 +61,13 @@ export class TarReader {
     }
   }
 
-  /** Says that no more bytes come. @throws invalid_argument when the archive stops inside a member */
+  /**
+   * Says that no more bytes come. The last member's padding and the end blocks may be missing, as some writers leave
+   * them out (umoci insert). @throws invalid_argument when the archive stops inside a member
+   */
   finish(): void {
     if (this.#ended) return;
-    const clean = this.#betweenMembers && this.#have === 0 && this.#padding === 0 && this.#stored === 0;
+    const clean = this.#betweenMembers && this.#have === 0 && this.#stored === 0;
     if (!clean) throw badTar('unexpected end of archive');
   }
 
