@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFifo } from '../sys/fifo.ts';
@@ -75,7 +75,8 @@ export class StdioDirs {
   }
 
   #adopt(path: string): void {
-    const owner = readOwner(join(path, ownerFile)) ?? { namespace: '', containerId: '', execId: '' };
+    const owner = readOwner(join(path, ownerFile));
+    if (owner === undefined) return rmSync(path, { recursive: true, force: true });
     this.#dirs.set(path, { path, owner, madeAtMs: Math.floor(statSync(path).mtimeMs) });
   }
 }
@@ -93,6 +94,6 @@ function readOwner(path: string): Owner | undefined {
       ? ({ namespace, containerId, execId } as Owner)
       : undefined;
   } catch {
-    return undefined; // died while making it: nobody's, the sweep removes it
+    return undefined; // died while making it: nobody's, and nobody knows its path
   }
 }
