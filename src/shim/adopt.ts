@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors/error.ts';
+import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
 import { readRecord } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
@@ -8,17 +9,29 @@ import type { TaskTable } from './task-table.ts';
 /** Directory of bundles in the state directory, by namespace and id, as containerd lays it out. */
 export const bundlesDir = 'io.containerd.runtime.v2.task';
 
-/** Takes over every task that an earlier shim left in the state directory; one that cannot be is left alone and said. */
-export function adoptTasks(stateDir: string, tasks: TaskTable, around: TaskSurroundings): void {
+/**
+ * Takes over every task that an earlier shim left in the state directory; one that cannot be is left alone and said.
+ * What was only half made is undone.
+ */
+export async function adoptTasks(
+  stateDir: string,
+  tasks: TaskTable,
+  around: TaskSurroundings,
+): Promise<void> {
   const root = join(stateDir, bundlesDir);
   for (const namespace of entries(root))
-    for (const id of entries(join(root, namespace))) adoptBundle(join(root, namespace, id), tasks, around);
+    for (const id of entries(join(root, namespace)))
+      await adoptBundle(join(root, namespace, id), tasks, around);
 }
 
-function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroundings): void {
+async function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroundings): Promise<void> {
   try {
     const record = readRecord(bundle);
     if (record === undefined) return;
+    if (record.processes[0]?.pid === 0) {
+      await discardHalfMade(record);
+      return around.log.info({ bundle }, 'half-made task undone');
+    }
     const task = Task.adopt(record, around);
     tasks.adopt(task);
     around.log.info({ bundle, status: task.init.status }, 'task adopted');

@@ -44,7 +44,7 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
     consoleSocketPath: () => join(socketDir, `c-${randomBytes(6).toString('hex')}`),
   };
   const tasks = new TaskTable(stateDir, around);
-  adoptTasks(stateDir, tasks, around);
+  await adoptTasks(stateDir, tasks, around);
   const services = [
     ...taskServices({ tasks, shutdown: () => setImmediate(() => process.exit(0)) }),
     privateService(tasks, eventLog, packageVersion()),

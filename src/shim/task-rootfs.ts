@@ -18,7 +18,10 @@ export async function unmountRootfs({ bundle }: TaskRequest): Promise<void> {
 }
 
 interface SpecShape {
-  readonly linux?: { readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[] };
+  readonly linux?: {
+    readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[];
+    readonly cgroupsPath?: string;
+  };
 }
 
 /** Whether the container's processes are not in a pid namespace of their own, and so outlive the first one. */
@@ -26,6 +29,9 @@ export function sharesPidNamespace(bundle: string): boolean {
   const own = readSpec(bundle).linux?.namespaces?.find((namespace) => namespace.type === 'pid');
   return own === undefined || (own.path ?? '') !== '';
 }
+
+/** linux.cgroupsPath, '' where none is given. */
+export const cgroupPathOf = (bundle: string): string => readSpec(bundle).linux?.cgroupsPath ?? '';
 
 function readSpec(bundle: string): SpecShape {
   try {

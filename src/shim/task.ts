@@ -2,6 +2,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { alreadyExists, failedPrecondition, messageOf, notFound } from '../errors/error.ts';
+import { undoCreate } from './half-made.ts';
 import { checkIdentifier } from './identifier.ts';
 import { findMade, makeExec, makeInit, openProcessStdio, removeExecFiles } from './make-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
@@ -56,7 +57,6 @@ export class Task {
   /**
    * Takes over what an earlier shim wrote down: processes that still run are followed again, by pid and start time;
    * the exit of one that is gone is published as unknown, never invented. Terminals died with their shim.
-   * @throws not_found: it was never made whole, and is being removed
    */
   static adopt(record: TaskRecord, around: TaskSurroundings): Task {
     const { processes, format: _, ...request } = record;
@@ -78,7 +78,7 @@ export class Task {
       await mountRootfs(this.request);
       const stdio = this.#openStdio(this.init);
       undo.defer(() => stdio.close());
-      undo.defer(() => this.#runtime.delete(this.request.id).catch(() => {}));
+      undo.defer(() => undoCreate(this.#runtime, this.request.id, this.request.bundle));
       const watched = await makeInit(this.#runtime, this.request, stdio);
       undo.defer(() => watched[Symbol.dispose]());
       await stdio.started();
@@ -226,10 +226,6 @@ export class Task {
   }
 
   #adoptProcess(process: TaskProcess, record: ProcessRecord): void {
-    if (record.pid === 0) {
-      void this.#removeHalfMade();
-      throw notFound(`process of task ${this.request.id}`);
-    }
     const exit = process.restore(record);
     if (exit !== undefined) return;
     const watched = findMade(record);
@@ -251,13 +247,6 @@ export class Task {
         'streams cannot be opened again',
       );
     }
-  }
-
-  /** What a shim that was killed in the middle of create left behind. */
-  async #removeHalfMade(): Promise<void> {
-    await this.#runtime.delete(this.request.id).catch(() => {});
-    await unmountRootfs(this.request).catch(() => {});
-    this.#removeRecord();
   }
 
   #exec(execId: string): { process: TaskProcess; spec: Uint8Array } {
