@@ -131,9 +131,16 @@ export const pathText = (path: Path): string =>
  * watch by itself: pidfds, listening sockets made here. The fd must stay open until after disposal.
  */
 export function pollReadable(fd: number, onEvent: () => void): Disposable & { unref(): void } {
-  const handle: koffiNode.PollHandle = load().node.poll(fd, { readable: true, disconnect: true }, () =>
-    onEvent(),
-  );
+  // koffi calls back outside of Node's own scope, where promises that settle would wait for whatever happens next
+  // (a second, on an idle loop): an immediate runs inside it.
+  let due: NodeJS.Immediate | undefined;
+  const later = (): void => {
+    due ??= setImmediate(() => {
+      due = undefined;
+      if (open) onEvent();
+    });
+  };
+  const handle: koffiNode.PollHandle = load().node.poll(fd, { readable: true, disconnect: true }, later);
   let open = true;
   return {
     unref: () => handle.unref(),
