@@ -76,8 +76,8 @@ export class StdioDirs {
 
   #adopt(path: string): void {
     const owner = readOwner(join(path, ownerFile));
-    if (owner === undefined) return rmSync(path, { recursive: true, force: true });
-    this.#dirs.set(path, { path, owner, madeAtMs: Math.floor(statSync(path).mtimeMs) });
+    if (owner === undefined) rmSync(path, { recursive: true, force: true });
+    else this.#dirs.set(path, { path, owner, madeAtMs: Math.floor(statSync(path).mtimeMs) });
   }
 }
 

@@ -38,15 +38,27 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
     const aliveMs = random.between(100, 3_500);
     const clientsRandom = new Random(random.between(0, 2 ** 31));
     await t.test(`round ${round}: killed after ${aliveMs} ms`, async () => {
+      let beganMs = Date.now();
+      const tookMs = () => {
+        const ms = Date.now() - beganMs;
+        beganMs = Date.now();
+        return ms;
+      };
       await underLoad(set, clientsRandom, round, async () => {
         await sleep(aliveMs);
         await daemon.stop('SIGKILL');
+        beganMs = Date.now();
       });
-      const beganMs = Date.now();
+      const ended = tookMs();
       await daemon.start();
-      assert.ok(Date.now() - beganMs < maxStartMs, `start took ${Date.now() - beganMs} ms`);
+      const started = tookMs();
+      assert.ok(started < maxStartMs, `start took ${started} ms`);
       const found = await checkAll(daemon, journal, namespaces);
       found.push(...sequence.violations(), ...journal.lies.splice(0));
+      if (process.env.BERTH_CHAOS_TIMES)
+        console.log(
+          `# ended ${ended} started ${started} checked ${tookMs()} ${JSON.stringify(journal.slowest.splice(0))}`,
+        );
       if (found.length > 0) keepEvidence(daemon, found, `${seed}-${round}`);
       assert.deepEqual(found, []);
       fds.push([fdsOf(daemon.pid), fdsOf(shimOf(daemon)) - 4 * journal.runners.size]);

@@ -174,11 +174,19 @@ function checkTasks(state: string): string[] {
   const stray = mountsBelow(state).filter(
     (point) => !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
   );
-  const temp = existsSync(join(state, 'tmp')) ? readdirSync(join(state, 'tmp')) : [];
+  const temp = (existsSync(join(state, 'tmp')) ? readdirSync(join(state, 'tmp')) : []).filter(
+    (name) => !isOfLivingDaemon(join(state, 'tmp'), name),
+  );
   return [
     ...stray.map((point) => `I5: stray mount ${point}`),
     ...temp.map((name) => `I5: left-over ${join(state, 'tmp', name)}`),
   ];
+}
+
+/** A daemon keeps one empty directory, named for its pid, for mounts of a moment. */
+function isOfLivingDaemon(dir: string, name: string): boolean {
+  const pid = /^containers-(\d+)-/.exec(name)?.[1];
+  return pid !== undefined && existsSync(`/proc/${pid}`) && readdirSync(join(dir, name)).length === 0;
 }
 
 /** Processes of containers whose root file system is below `dir` (the daemon and its shim are not among them). */
