@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { dataLoss } from '../errors/error.ts';
 
@@ -18,6 +18,7 @@ export class WalSync implements Disposable {
 
   constructor(walPath: string) {
     this.#fd = openSync(walPath, 'r+');
+    reserve(this.#fd);
     syncDirectory(dirname(walPath));
   }
 
@@ -51,6 +52,22 @@ export class WalSync implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+}
+
+/** Room for twice as many frames as a checkpoint waits for. */
+const reservedBytes = 8 << 20;
+
+/**
+ * Fills the log up with zeros, which SQLite takes for the end of the log as it does old frames. On a full disk records
+ * can then still be removed, and with them what fills it; without this, not even a failed unpack could clean up.
+ */
+function reserve(fd: number): void {
+  const zeros = Buffer.alloc(1 << 20);
+  try {
+    for (let at = fstatSync(fd).size; at < reservedBytes; ) at += writeSync(fd, zeros, 0, zeros.length, at);
+  } catch {
+    // The disk is full already: what is there must do.
   }
 }
 
