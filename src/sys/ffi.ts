@@ -133,10 +133,12 @@ export const pathText = (path: Path): string =>
 export function pollReadable(fd: number, onEvent: () => void): Disposable & { unref(): void } {
   // koffi calls back outside of Node's own scope, where promises that settle would wait for whatever happens next
   // (a second, on an idle loop): an immediate runs inside it.
-  let due: NodeJS.Immediate | undefined;
+  let due = false;
   const later = (): void => {
-    due ??= setImmediate(() => {
-      due = undefined;
+    if (due) return;
+    due = true;
+    setImmediate(() => {
+      due = false;
       if (open) onEvent();
     });
   };
