@@ -12,6 +12,8 @@ import { isAlive } from './task-control.ts';
 const stdioAgeMs = 3_600_000;
 const sweepEveryMs = 600_000;
 const maxAtOnce = 16;
+/** After the start of this process, in milliseconds. */
+const comeBackMs = 3_000;
 
 export interface HousekeepingParts extends Pick<ContainerParts, 'containers' | 'tasks' | 'events'> {
   readonly namespaces: NamespaceStore;
@@ -72,9 +74,12 @@ async function handleExit(parts: HousekeepingParts, exit: Envelope, signal: Abor
 async function removeIfAsked(parts: HousekeepingParts, ctx: Context, id: string): Promise<void> {
   try {
     const { labels } = await parts.containers.get(ctx, id);
-    if (labels[containerLabels.autoRemove] !== undefined) await parts.verbs.remove(ctx, id);
+    if (labels[containerLabels.autoRemove] === undefined) return;
+    // Clients of an earlier daemon come back to ask how their container ended: leave it that long.
+    await sleep(Math.max(0, comeBackMs - performance.now()), undefined, { signal: ctx.signal });
+    await parts.verbs.remove(ctx, id);
   } catch (error) {
-    if (!isKind(error, 'not_found'))
+    if (!isKind(error, 'not_found') && !ctx.signal.aborted)
       parts.log.warn({ id, error: messageOf(error) }, 'container was not removed');
   }
 }

@@ -28,7 +28,8 @@ export async function run(
     timeout: options.timeoutMs ?? 60_000,
     killSignal: 'SIGKILL',
   });
-  child.stdin?.end(options.input);
+  // A program need not read its input.
+  child.stdin?.on('error', () => {}).end(options.input);
   const ended = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('exit', resolve),
   );
