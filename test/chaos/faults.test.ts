@@ -134,14 +134,14 @@ test('a shim killed with -9 under running containers: its successor knows, feeds
   const waiting = client.tasks.process(ender.id).wait();
   const victim = await startDetached(client, 'exec sleep 1000');
   const gone = await startDetached(client, 'exec sleep 1000');
-  const shim = shimOf(daemon);
+  const shim = await shimOf(daemon);
   process.kill(shim, 'SIGKILL');
   process.kill(gone.pid, 'SIGKILL');
   for (const { id, pid } of [ticker, ender, victim, sequence.runner]) {
     const state = await client.tasks.get(id);
     assert.deepEqual([state.status, state.pid], ['running', pid]);
   }
-  assert.notEqual(shimOf(daemon), shim);
+  assert.notEqual(await shimOf(daemon), shim);
   writeFileSync(`/proc/${ender.pid}/root/go`, '');
   assert.equal((await waiting).code, 43, 'I7: a wait survives the shim');
   assert.equal((await client.tasks.get(ender.id)).exitCode, 43);
@@ -172,19 +172,21 @@ async function execIn(client: BerthClient, id: string, line: string): Promise<nu
 }
 
 /** A log of 0, 1, 2, … that has gone on for two seconds' worth. */
-function logProblems(daemon: TestDaemon, id: string): string[] {
-  const lines = readFileSync(join(daemon.root, 'logs', namespace, id, 'log'), 'utf8')
-    .split('\n')
-    .slice(0, -1);
+function logProblems(path: string): string[] {
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   const wrong = lines.findIndex((line, i) => line.split(' ')[3] !== String(i));
   if (wrong !== -1) return [`I6: line ${wrong} is ${lines[wrong]}`];
   return lines.length > 100 ? [] : [`I6: only ${lines.length} lines`];
 }
 
-function shimOf(daemon: TestDaemon): number {
-  const [pid] = processesOf(daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
-  if (pid === undefined) throw new Error('no shim runs');
-  return pid;
+/** The shim, once it is up. */
+async function shimOf(daemon: TestDaemon): Promise<number> {
+  for (let tries = 0; tries < 200; tries++) {
+    const [pid] = processesOf(daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
+    if (pid !== undefined) return pid;
+    await sleep(20);
+  }
+  throw new Error('no shim runs');
 }
 
 test('a shim killed with -9 in the middle of create, start, exec and delete leaves what can be removed', async () => {
@@ -193,7 +195,7 @@ test('a shim killed with -9 in the middle of create, start, exec and delete leav
   for (const delayMs of [5, 15, 25, 35, 50, 70, 90, 120]) {
     const running = Promise.allSettled([exitOf(client, 'exit 3'), exitOf(client, 'sleep 0.05; exit 4')]);
     await sleep(delayMs);
-    process.kill(shimOf(daemon), 'SIGKILL');
+    process.kill(await shimOf(daemon), 'SIGKILL');
     for (const result of await running)
       assert.ok(
         result.status === 'rejected' || [3, 4, 255].includes(result.value),
