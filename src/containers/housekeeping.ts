@@ -12,13 +12,13 @@ import { isAlive } from './task-control.ts';
 const stdioAgeMs = 3_600_000;
 const sweepEveryMs = 600_000;
 const maxAtOnce = 16;
-/** After the start of this process, in milliseconds. */
-const comeBackMs = 3_000;
 
 export interface HousekeepingParts extends Pick<ContainerParts, 'containers' | 'tasks' | 'events'> {
   readonly namespaces: NamespaceStore;
   readonly verbs: LocalContainers;
   readonly log: Log;
+  /** Nothing is removed before the process is this old. Default 3 s. */
+  readonly comeBackMs?: number;
 }
 
 /**
@@ -76,7 +76,9 @@ async function removeIfAsked(parts: HousekeepingParts, ctx: Context, id: string)
     const { labels } = await parts.containers.get(ctx, id);
     if (labels[containerLabels.autoRemove] === undefined) return;
     // Clients of an earlier daemon come back to ask how their container ended: leave it that long.
-    await sleep(Math.max(0, comeBackMs - performance.now()), undefined, { signal: ctx.signal });
+    await sleep(Math.max(0, (parts.comeBackMs ?? 3_000) - performance.now()), undefined, {
+      signal: ctx.signal,
+    });
     await parts.verbs.remove(ctx, id);
   } catch (error) {
     if (!isKind(error, 'not_found') && !ctx.signal.aborted)

@@ -214,7 +214,10 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 function housekeeping(): AsyncDisposable {
   const stop = new AbortController();
   const { namespaces } = bench.metadata;
-  const done = keepHouse({ ...bench.parts, namespaces, verbs: bench.verbs, log: silentLog }, stop.signal);
+  const done = keepHouse(
+    { ...bench.parts, namespaces, verbs: bench.verbs, log: silentLog, comeBackMs: 0 },
+    stop.signal,
+  );
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
