@@ -3,7 +3,14 @@ import { dirname } from 'node:path';
 import { parse, TomlError, type TomlTable } from 'smol-toml';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import { readPair, readPem } from './certs-dir.ts';
-import { allCapabilities, type Capability, defaultTls, type RegistryHost, type TlsSettings } from './host.ts';
+import {
+  allCapabilities,
+  type Capability,
+  defaultTls,
+  originOf,
+  type RegistryHost,
+  type TlsSettings,
+} from './host.ts';
 
 const limits = { fileBytes: 1024 * 1024, hosts: 64 } as const;
 
@@ -17,8 +24,18 @@ export async function readHostsFile(file: string, fallback: RegistryHost): Promi
   const mirrors = Object.entries(doc.table(doc.root, 'host')).slice(0, limits.hosts);
   const hosts: RegistryHost[] = [];
   for (const [url, table] of inFileOrder(text, mirrors)) hosts.push(await doc.host(url, table, fallback));
-  hosts.push(await doc.server(fallback));
+  hosts.push(withoutRepeats(await doc.server(fallback), hosts));
   return hosts;
+}
+
+/**
+ * A host table that names the server itself carries its settings (the usual way to give it a CA): the server is not
+ * asked a second time, without them, for what that table is for, where its refusal would hide the first one.
+ */
+function withoutRepeats(server: RegistryHost, hosts: readonly RegistryHost[]): RegistryHost {
+  const same = hosts.filter((host) => originOf(host) === originOf(server) && host.path === server.path);
+  const asked = new Set(same.flatMap(({ capabilities }) => [...capabilities]));
+  return { ...server, capabilities: new Set([...server.capabilities].filter((c) => !asked.has(c))) };
 }
 
 async function readText(file: string): Promise<string> {

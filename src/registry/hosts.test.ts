@@ -65,6 +65,19 @@ dial_timeout = "1m30s"
   assert.deepEqual([hosts[1]?.dialTimeoutMs, hosts[2]?.dialTimeoutMs], [500, 90_000]);
 });
 
+test('a host table for the server itself takes the place of the server for what it is capable of', async () => {
+  folder('same.example', {
+    'ca.pem': pem,
+    'hosts.toml': `server = "https://same.example"\n[host."https://same.example"]\n capabilities = ["pull", "resolve"]\n ca = "ca.pem"`,
+  });
+  const hosts = await hostsFor('same.example', { hostsDirs: [root] });
+  const settings = hosts.map(({ capabilities, tls }) => [[...capabilities].sort(), tls.ca.length]);
+  assert.deepEqual(settings, [
+    [['pull', 'resolve'], 1],
+    [['push', 'referrers'], 0],
+  ]);
+});
+
 test('folders are looked up as host_port_, host:port and _default, and read again on each use', async () => {
   folder('_default', { 'hosts.toml': '[host."https://any.example"]' });
   assert.deepEqual(await urls('one.example'), ['https://any.example/v2', 'https://one.example/v2']);

@@ -10,7 +10,7 @@ import { FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { output } from '../kit/run.ts';
 
 const mebibyte = 1 << 20;
-const diskFull = /no space left|not enough disk space|disk (is )?full|resource exhausted|ENOSPC/i;
+const diskFull = /(no space left|not enough disk space).*: resource exhausted/;
 
 /** A daemon whose root is a tmpfs of `sizeMiB`. */
 async function onSmallDisk(sizeMiB: number): Promise<TestDaemon> {

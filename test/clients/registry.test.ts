@@ -49,7 +49,7 @@ function writeHosts({ registry }: ClientStage): void {
     mkdirSync(dir, { recursive: true });
     const server = `https://${registry.host}`;
     // ctr 1 wants a host table, too.
-    writeFileSync(join(dir, 'hosts.toml'), `server = "${server}"\n${ca}[host."${server}"]\n${ca}`);
+    writeFileSync(join(dir, 'hosts.toml'), `server = "${server}"\n[host."${server}"]\n${ca}`);
   }
 }
 
