@@ -45,11 +45,11 @@ test('berthd and berth run from the installed package', async () => {
   assert.match(JSON.stringify(answer), /0\.1\.0/);
 });
 
-test('berth/client type checks and runs from another project, in the Node that npm itself runs on when that is 22 or newer', async () => {
+test('berth/client type checks in another project and runs there in Node 22', async () => {
   await using daemon = await new TestDaemon({ program: installed('bin/berthd') }).start();
-  const program = `import { connect } from 'berth/client';\nconst berth = await connect({ address: process.argv[2] });\nconsole.log((await berth.version()).version);\nawait berth.close();\n`;
+  const program = `import { connect } from 'berth/client';\nconst berth = connect({ address: process.argv[2] });\nconsole.log((await berth.version()).version);\nberth[Symbol.dispose]();\n`;
   writeFileSync(join(dir, 'user.mjs'), program);
-  writeFileSync(join(dir, 'user.ts'), program.replace('process.argv[2]', "'/x'"));
+  writeFileSync(join(dir, 'user.ts'), program.replace('process.argv[2]', "process.argv[2] ?? '/x'"));
   cpSync(join(top, 'node_modules/@types'), join(dir, 'node_modules/@types'), { recursive: true });
   const options = [
     '--noEmit',
@@ -65,5 +65,22 @@ test('berth/client type checks and runs from another project, in the Node that n
     'user.ts',
   ];
   await output(join(top, 'node_modules/.bin/tsc'), options, { cwd: dir });
-  assert.match(await output(process.execPath, [join(dir, 'user.mjs'), daemon.address]), /^\d+\.\d+\.\d+$/m);
+  const node22 = `node-linux-${process.arch}@22.23.0`;
+  await output(
+    'npm',
+    [
+      'install',
+      '--silent',
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+      '--prefix',
+      join(dir, 'old'),
+      node22,
+    ],
+    { timeoutMs: 300_000 },
+  );
+  const old = join(dir, `old/node_modules/node-linux-${process.arch}/bin/node`);
+  assert.match(await output(old, ['--version']), /^v22\./);
+  assert.match(await output(old, [join(dir, 'user.mjs'), daemon.address]), /^\d+\.\d+\.\d+$/m);
 });
