@@ -38,7 +38,7 @@ need_modules() {
   [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
   say "installing npm packages"
   # Not npm ci: it refuses a lock file that lacks packages of other operating systems, which some registries do not carry.
-  (cd "$top" && npm install --no-save --no-audit --no-fund --loglevel=error "$@") >&2 || die "npm install failed in $top"
+  (cd "$top" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error "$@") >&2 || die "npm install failed in $top"
   echo "$want" >"$stamp"
 }
 
