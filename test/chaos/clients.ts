@@ -26,10 +26,6 @@ async function command(set: Setting, program: string, args: readonly string[]): 
   const address = { BERTH_ADDRESS: set.address, CONTAINERD_ADDRESS: set.address };
   const env = { ...address, BERTH_NAMESPACE: namespace, DOCKER_CONFIG: set.dir };
   const result = await run(program, args, { env, timeoutMs: commandTimeoutMs });
-  if (Date.now() - began > 4000)
-    set.journal.slowest.push(
-      `${Date.now() - began} ${args.join(' ')} ${result.status} ${result.stderr.slice(0, 200)}`,
-    );
   if (Date.now() - began >= commandTimeoutMs)
     set.journal.lies.push(`I8: ${program} ${args.join(' ')} hung: ${result.stdout}${result.stderr}`);
   return result;

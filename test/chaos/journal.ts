@@ -22,7 +22,6 @@ export class Journal {
   readonly removed = new Set<string>();
   /** Wrong answers: a call that succeeded and should not have, or said something false. */
   readonly lies: string[] = [];
-  readonly slowest: string[] = [];
   readonly done = new Map<string, number>();
   readonly failed = new Map<string, number>();
 

@@ -24,6 +24,7 @@ export function leftovers(root: string, state: string, namespaces: readonly stri
     ...stackedMounts(state),
     ...fifos(state, containers),
     ...processes(root, state, tasks),
+    ...trash(root),
     ...unknownNames(root, state),
   ];
 }
@@ -175,6 +176,14 @@ function read(path: string): string {
     return '';
   }
 }
+
+/** What a snapshotter is removing is gone soon. */
+const trash = (root: string): string[] =>
+  list(join(root, 'snapshots')).flatMap((snapshotter) =>
+    list(join(root, 'snapshots', snapshotter, 'trash')).map(
+      (name) => `I5: ${snapshotter} has not removed ${name}`,
+    ),
+  );
 
 /** Everything in root and state has a name that is known here. */
 function unknownNames(root: string, state: string): string[] {
