@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { daemonContext, type Log } from '../async/context.ts';
+import { QuietTimer } from '../async/quiet.ts';
 import { keepHouse } from '../containers/housekeeping.ts';
 import { GrpcServer } from '../rpc/grpc-server.ts';
 import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import { ttrpcEventsService } from '../services/ttrpc-events.ts';
+import { returnGrownMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
 import { compose, type Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
@@ -12,19 +14,30 @@ import { layoutOf } from './directories.ts';
 import { peerOf } from './peer.ts';
 import { serviceBindings } from './services.ts';
 
+/** After so long without calls, memory is given back. */
+const quietMs = 3000;
+
 /** The daemon as its process sees it: opened, then listening, then closed, once each. */
 export class Daemon {
   readonly #graph: Graph;
   readonly #server: GrpcServer;
   readonly #draining: AbortController;
+  readonly #quiet: QuietTimer;
   readonly #listening = new AsyncDisposableStack();
   #config: Config;
 
-  private constructor(config: Config, graph: Graph, draining: AbortController, server: GrpcServer) {
+  private constructor(
+    config: Config,
+    graph: Graph,
+    draining: AbortController,
+    server: GrpcServer,
+    quiet: QuietTimer,
+  ) {
     this.#config = config;
     this.#graph = graph;
     this.#draining = draining;
     this.#server = server;
+    this.#quiet = quiet;
   }
 
   /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
@@ -32,8 +45,10 @@ export class Daemon {
     let daemon: Daemon | undefined;
     const graph = await compose(() => daemon?.config ?? config, layoutOf(config.root, config.state), log);
     const draining = new AbortController();
-    const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf });
-    daemon = new Daemon(config, graph, draining, server);
+    const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
+    const after = (): void => quiet.touch();
+    const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf, after });
+    daemon = new Daemon(config, graph, draining, server, quiet);
     return daemon;
   }
 
@@ -56,6 +71,7 @@ export class Daemon {
       await listenUnix(address, (socket) => this.#server.accept(socket), { mode: 0o660, uid, gid }),
     );
     metadata.gc.start();
+    this.#quiet.touch();
     const { tasks, containers } = this.#graph;
     void keepHouse(
       {
@@ -73,6 +89,7 @@ export class Daemon {
   /** No new calls; running ones get `graceMs` to end; containers go on. */
   async close(graceMs: number): Promise<void> {
     this.#draining.abort();
+    this.#quiet[Symbol.dispose]();
     await this.#server.close(graceMs);
     await this.#listening.disposeAsync();
     await this.#graph[Symbol.asyncDispose]();

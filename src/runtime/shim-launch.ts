@@ -18,7 +18,7 @@ export interface ShimLaunch {
 const defaultEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 const startTimeoutMs = 15_000;
 /** Its heap stays small, so young garbage is collected early instead of growing the process. */
-const nodeFlags = ['--max-semi-space-size=1', '--max-old-space-size=256', '--no-warnings'];
+const nodeFlags = ['--max-semi-space-size=1', '--max-old-space-size=256', '--expose-gc', '--no-warnings'];
 
 /** The one socket of the shim of a state directory. */
 export function shimSocketPath(stateDir: string): string {

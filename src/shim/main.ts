@@ -3,8 +3,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { QuietTimer } from '../async/quiet.ts';
 import { messageOf } from '../errors/error.ts';
-import { TtrpcServer } from '../rpc/ttrpc-server.ts';
+import { type RawMethod, type RawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
+import { returnGrownMemory } from '../sys/free-memory.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
@@ -49,7 +51,8 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
     ...taskServices({ tasks, shutdown: () => setImmediate(() => process.exit(0)) }),
     privateService(tasks, eventLog, packageVersion()),
   ];
-  const server = new TtrpcServer({ services, log });
+  const quiet = new QuietTimer(3000, () => void returnGrownMemory());
+  const server = new TtrpcServer({ services: services.map((service) => touching(quiet, service)), log });
   // The lock is held, so a socket that is there belongs to a shim that is dead.
   rmSync(socketPath, { force: true });
   await server.listen(socketPath);
@@ -57,7 +60,20 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
   setTimeout(flushCompileCache, 1000).unref();
   // Asked now, so that the first container need not wait for the answer; a missing runtime is said to its creator.
   void defaultRuntime().catch(() => {});
+  quiet.touch();
   log.info({ pid: process.pid, socketPath, tasks: tasks.size }, 'shim serves');
+}
+
+/** Every call puts off the moment in which memory is given back. */
+function touching(quiet: QuietTimer, { name, methods }: RawService): RawService {
+  const touched = [...methods].map(([method, run]): [string, RawMethod] => [
+    method,
+    (payload, ctx) => {
+      quiet.touch();
+      return run(payload, ctx);
+    },
+  ]);
+  return { name, methods: new Map(touched) };
 }
 
 /** One more than the daemon's, as containerd sets it for its shims. Children get their own from the runtime. */

@@ -1,15 +1,51 @@
+import { readFileSync, realpathSync } from 'node:fs';
 import { libcCall } from './ffi.ts';
 
 const trimCall = libcCall('malloc_trim', ['int64']);
+const adviseCall = libcCall('madvise', ['int64', 'int64', 'int']);
+const MADV_DONTNEED = 4;
 
 /**
- * Gives memory that malloc holds free back to the kernel, on a thread of libuv's pool (10 ms after a large pull, for
- * some 70 MB). Without effect where libc has no malloc_trim (musl). Never throws.
+ * Gives memory that is held and not used back to the kernel: garbage (where Node runs with `--expose-gc`), what malloc
+ * keeps free, and the pages of Node's own program that only starting needed, which come back from the page cache on
+ * touch. Stalls the event loop for the garbage collection (20-50 ms), so it is for quiet moments. Never throws; does
+ * what the platform has (no malloc_trim with musl). Measured in docs/decisions/0003.
  */
 export async function returnFreeMemory(): Promise<void> {
   try {
+    globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
     await trimCall.wait(0);
+    unmapProgramPages();
   } catch {
     // Only a convenience.
   }
+}
+
+/** Resident bytes that must have been added since the last time before it is worth a garbage collection. */
+const worthwhileBytes = 8 * 2 ** 20;
+let residentBytes = 0;
+
+/** {@link returnFreeMemory}, when the process has grown by 8 MiB since this was called last. */
+export async function returnGrownMemory(): Promise<void> {
+  if (process.memoryUsage.rss() < residentBytes + worthwhileBytes) return;
+  await returnFreeMemory();
+  residentBytes = process.memoryUsage.rss();
+}
+
+/** Safe while other threads run: unwritten pages of a file mapping hold nothing that the file does not. */
+function unmapProgramPages(): void {
+  for (const { start, end } of pristineMappings(
+    readFileSync('/proc/self/smaps', 'latin1'),
+    realpathSync('/proc/self/exe'),
+  ))
+    adviseCall(start, end - start, MADV_DONTNEED);
+}
+
+/** Private, not writable mappings of `program` that no relocation has written to. */
+export function pristineMappings(smaps: string, program: string): { start: bigint; end: bigint }[] {
+  return smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).flatMap((entry) => {
+    const [, start, end, path] = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \d+ +(\/.*)$/m.exec(entry) ?? [];
+    if (path !== program || !/^Anonymous: +0 kB$/m.test(entry)) return [];
+    return [{ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) }];
+  });
 }
