@@ -56,7 +56,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
       test(`${name}: is told clearly and leaves nothing`, async () => {
         const { daemon } = stage;
         const { pid } = daemon;
-        const { status, shown } = await stage.line(generation, `$C run --rm ${words}`);
+        const { status, shown } = await stage.line(generation, `$C run --rm --fifo-dir $PWD/fifos ${words}`);
         // What ctr made before it noticed by itself is ctr's to remove.
         if (name === 'a device that is not there') await stage.line(generation, '$C snapshots rm a');
         assert.notEqual(status, 0);

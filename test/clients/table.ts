@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { violations } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
@@ -41,7 +43,21 @@ export class ClientStage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.daemon[Symbol.asyncDispose]();
     await this.registry[Symbol.asyncDispose]();
+    removeCgroups();
   }
+}
+
+/** OCI runtimes leave the empty parents of their containers' cgroups, `/v1` and `/v2`, in every hierarchy. */
+function removeCgroups(): void {
+  const hierarchies = ['', ...readdirSync('/sys/fs/cgroup')];
+  for (const hierarchy of hierarchies)
+    for (const generation of Object.keys(generations)) {
+      try {
+        rmdirSync(join('/sys/fs/cgroup', hierarchy, generation));
+      } catch {
+        // None was made there, or it is in use.
+      }
+    }
 }
 
 export interface Shown {

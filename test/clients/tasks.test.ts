@@ -77,7 +77,7 @@ checkWithBoth({
     status: 1,
   },
   'run of a program that is not there says so and leaves nothing': {
-    line: '$C run --rm $IMG a /nope; s=$?; $C c ls -q; $C snapshots ls | grep Active; exit $s',
+    line: '$C run --rm --fifo-dir $PWD/fifos $IMG a /nope; s=$?; $C c ls -q; $C snapshots ls | grep Active; exit $s',
     shows: new RegExp(`(^|\\n)${failedStart}(: unknown)?$`),
     status: 1,
   },
@@ -139,7 +139,7 @@ checkWithBoth({
     status: 1,
   },
   'task exec -d goes on, is killed alone, and leaves by task delete --exec-id': {
-    line: '$C task exec -d --exec-id s d sleep 50; $C task kill --exec-id s -s KILL d; sleep 0.2; $C task delete --exec-id s d; echo $?; $C task ls | grep -c RUNNING',
+    line: '$C task exec -d --fifo-dir $PWD/fifos --exec-id s d sleep 50; $C task kill --exec-id s -s KILL d; sleep 0.2; $C task delete --exec-id s d; echo $?; $C task ls | grep -c RUNNING',
     shows: '137\n1',
   },
   'task pause and resume': {
@@ -165,7 +165,7 @@ checkWithBoth({
     shows: '3',
   },
   'task kill -s KILL -a ends all processes, task rm tells the status': {
-    line: `$C run -d $IMG k ${loop}; $C task exec -d --exec-id s k sleep 50; $C task kill -a -s KILL k; sleep 0.2; $C task ls | grep -o STOPPED; $C task rm k; $C c rm k`,
+    line: `$C run -d $IMG k ${loop}; $C task exec -d --fifo-dir $PWD/fifos --exec-id s k sleep 50; $C task kill -a -s KILL k; sleep 0.2; $C task ls | grep -o STOPPED; $C task rm k; $C c rm k`,
     shows: /^STOPPED\ntime=.* level=warning msg="task k exit with non-zero exit code 137"$/,
   },
   'task rm -f kills first': {
