@@ -110,10 +110,9 @@ export class RecordedWriter implements ContentWriter {
         throw error;
       });
     this.#committed = blob;
-    if (!isNew) {
-      await this.#keeper.blobs.abortIngest(this.#row.key);
-      throw alreadyExists(`content ${blob.digest}: already exists`);
-    }
+    // What an interrupted writer of this ref left, when others have brought the blob meanwhile.
+    await this.#keeper.blobs.abortIngest(this.#row.key);
+    if (!isNew) throw alreadyExists(`content ${blob.digest}: already exists`);
     return blob.digest;
   }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { contentStoreSuite } from '../content/content-store.suite.ts';
 import { kindOf } from '../errors/error.ts';
@@ -63,4 +65,19 @@ test('ingests of a deleted namespace are collected with their bytes', async () =
   await gc.collectNow();
   assert.equal(db.all('SELECT * FROM ingests').length, 0);
   assert.deepEqual(await namespaces.list(subject.context()), []);
+});
+
+test('a writer that takes another namespace’s bytes over removes what its ref had fetched before', async () => {
+  await using subject = await MetadataSubject.open();
+  const { content } = subject.metadata;
+  const ctx = subject.context('two');
+  {
+    await using writer = await content.writer(ctx, { ref: 'r', expected });
+    await writer.write(data.subarray(0, 4));
+  }
+  await putIn(subject, 'one');
+  await using writer = await content.writer(ctx, { ref: 'r', expected });
+  assert.equal(writer.status.offset, data.length);
+  await writer.commit();
+  assert.deepEqual(await readdir(join(subject.directory, 'content/ingest')), []);
 });
