@@ -35,7 +35,7 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
   journal.runners.set(sequence.id, sequence.runner);
   const fds: number[][] = [];
   for (let round = 1; round <= rounds; round++) {
-    const aliveMs = random.between(100, 3_500);
+    const aliveMs = random.between(100, 2_500);
     const clientsRandom = new Random(random.between(0, 2 ** 31));
     await t.test(`round ${round}: killed after ${aliveMs} ms`, async () => {
       let startMs = 0;
