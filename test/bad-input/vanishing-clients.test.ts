@@ -15,10 +15,10 @@ before(async () => {
 });
 after(() => stage[Symbol.asyncDispose]());
 
-/** Waits for `done`, at most 5 s. */
+/** Waits for `done`, at most 20 s. */
 async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
   for (let waitedMs = 0; !(await done()); waitedMs += 20) {
-    if (waitedMs > 5000) throw new Error(`not within 5 s: ${what}`);
+    if (waitedMs > 20_000) throw new Error(`not within 20 s: ${what}`);
     await sleep(20);
   }
 }
