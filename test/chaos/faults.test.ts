@@ -189,6 +189,29 @@ async function shimOf(daemon: TestDaemon): Promise<number> {
   throw new Error('no shim runs');
 }
 
+test('what ends while no daemon is there keeps its code and its log, and goes by itself when asked to', async () => {
+  await using stage = await openStage();
+  const { daemon, client } = stage;
+  const kept = await startDetached(client, 'sleep 0.4; seq 1 1000; exit 9');
+  const { id } = await client.containers.create({ image, args: ['sleep', '0.4'], autoRemove: true });
+  using task = await client.tasks.create(id);
+  await task.start();
+  await daemon.stop('SIGKILL');
+  await sleep(700);
+  await daemon.start();
+  assert.equal((await client.tasks.process(kept.id).wait()).code, 9);
+  const lines: string[] = [];
+  for await (const { data } of client.containers.logs(kept.id)) lines.push(Buffer.from(data).toString());
+  assert.deepEqual(
+    lines,
+    Array.from({ length: 1000 }, (_, i) => String(i + 1)),
+  );
+  const isHere = async () => (await client.containers.list([`id==${id}`])).map(() => 'still here');
+  assert.deepEqual(await settled(isHere), []);
+  await client.containers.remove(kept.id);
+  await assertWhole(daemon, client);
+});
+
 test('a shim killed with -9 in the middle of create, start, exec and delete leaves what can be removed', async () => {
   await using stage = await openStage();
   const { daemon, client } = stage;
