@@ -17,6 +17,8 @@ import { Sequence } from './sequence.ts';
 
 const rounds = Number(process.env.BERTH_CHAOS_ROUNDS ?? 30);
 const maxStartMs = 10_000;
+/** Commands fail at once while the daemon is dead: they must not take its restart all the time there is. */
+const breathMs = 30;
 
 test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to I10`, async (t) => {
   const seed = chaosSeed();
@@ -73,7 +75,10 @@ async function underLoad(
   const work = async (make: (set: clients.Setting) => clients.Client, index: number): Promise<void> => {
     const own = new Random(random.between(0, 2 ** 31));
     const client = make(set);
-    for (let n = 0; !isOver; n++) await client(own, `${round}-${index}-${n}`);
+    for (let n = 0; !isOver; n++) {
+      await client(own, `${round}-${index}-${n}`);
+      await sleep(breathMs);
+    }
   };
   const all = [
     clients.puller,
