@@ -9,6 +9,7 @@ import { buildSpec, type SpecOptions } from '../oci/spec/build.ts';
 import type { RuntimeSpec, SpecMount } from '../oci/spec/runtime-spec.ts';
 import { resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
+import { refuseOddMountpoints } from '../sys/mountpoints.ts';
 import { recordOf } from './container-record.ts';
 import type { NewContainerOfImage } from './containers.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -16,7 +17,7 @@ import { readImageConfig } from './image-reader.ts';
 import type { ContainerParts } from './parts.ts';
 import type { Plan } from './plan.ts';
 import { undoQuietly } from './quiet-undo.ts';
-import { makeWorkingDir, openRootfs, readAccountFiles, refuseOddMountpoints } from './rootfs.ts';
+import { makeWorkingDir, openRootfs, readAccountFiles } from './rootfs.ts';
 
 /**
  * Makes snapshot and record of a planned container; each step's undoing is pushed on `undo` before the next begins.

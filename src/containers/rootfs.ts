@@ -1,36 +1,14 @@
-import { codeOf, failedPrecondition, invalidArgument, messageOf, wrap } from '../errors/error.ts';
+import { codeOf, invalidArgument, messageOf, wrap } from '../errors/error.ts';
 import { accountFileLimitBytes } from '../oci/spec/account-files.ts';
 import type { AccountFiles } from '../oci/spec/user.ts';
 import { ensureDirInRoot } from '../sys/beneath.ts';
-import { AT_FDCWD, O_DIRECTORY, O_PATH, S_IFDIR } from '../sys/constants.ts';
+import { AT_FDCWD, O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import type { Fd, FdLike } from '../sys/fd.ts';
 import { openAt } from '../sys/files.ts';
 import { readFileInRoot } from '../sys/read-file.ts';
-import { statAt, typeOf } from '../sys/stat.ts';
 
 /** An open root directory of a container or an image; everything in it is somebody else's. */
 export const openRootfs = (path: string): Fd => openAt(AT_FDCWD, path, O_PATH | O_DIRECTORY);
-
-/**
- * Runtimes mount over /proc, /sys and /dev; where one of them is a link they could be led astray (CVE-2025-31133,
- * CVE-2025-52565, CVE-2019-19921). @throws failed_precondition unless each is absent or a directory
- */
-export function refuseOddMountpoints(root: FdLike): void {
-  for (const name of ['proc', 'sys', 'dev']) {
-    const type = typeAt(root, name);
-    if (type !== undefined && type !== S_IFDIR)
-      throw failedPrecondition(`the image's /${name} is not a directory: containers of it are refused`);
-  }
-}
-
-function typeAt(root: FdLike, name: string): number | undefined {
-  try {
-    return typeOf(statAt(root, name));
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
 
 /**
  * /etc/passwd and /etc/group as a process inside would see them; regular files of at most 10 MiB only, links stay inside

@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import { mountAll, unmountAll } from '../sys/mount.ts';
+import { refuseMagicDirectory, refuseOddRoot } from './led-astray.ts';
 import type { TaskRequest } from './task-record.ts';
 
 /** Mounts what the client gave as the container's root; nothing where it has mounted the root itself. */
@@ -17,7 +18,16 @@ export async function unmountRootfs({ bundle }: TaskRequest): Promise<void> {
   await unmountAll(join(bundle, 'rootfs'), { detach: true });
 }
 
+/** Once the root is mounted: what of the image could lead the runtime astray. @throws failed_precondition, invalid_argument */
+export function refuseLedAstray(bundle: string): void {
+  const { root, process } = readSpec(bundle);
+  refuseMagicDirectory(process?.cwd);
+  if (typeof root?.path === 'string') refuseOddRoot(resolve(bundle, root.path));
+}
+
 interface SpecShape {
+  readonly root?: { readonly path?: string };
+  readonly process?: { readonly cwd?: string };
   readonly linux?: {
     readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[];
     readonly cgroupsPath?: string;

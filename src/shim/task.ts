@@ -4,6 +4,7 @@ import type { Log } from '../async/context.ts';
 import { alreadyExists, failedPrecondition, messageOf, notFound } from '../errors/error.ts';
 import { undoCreate } from './half-made.ts';
 import { checkIdentifier } from './identifier.ts';
+import { refuseMagicExec } from './led-astray.ts';
 import { findMade, makeExec, makeInit, openProcessStdio, removeExecFiles } from './make-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { type ProcessExit, unknownExitStatus, type WatchedProcess } from './reaper.ts';
@@ -17,7 +18,7 @@ import {
   type TaskRequest,
   writeRecord,
 } from './task-record.ts';
-import { mountRootfs, sharesPidNamespace, unmountRootfs } from './task-rootfs.ts';
+import { mountRootfs, refuseLedAstray, sharesPidNamespace, unmountRootfs } from './task-rootfs.ts';
 
 /** What a task needs of the shim around it. */
 export interface TaskSurroundings {
@@ -76,6 +77,7 @@ export class Task {
       this.#save();
       undo.defer(() => unmountRootfs(this.request));
       await mountRootfs(this.request);
+      refuseLedAstray(this.request.bundle);
       const stdio = this.#openStdio(this.init);
       undo.defer(() => stdio.close());
       undo.defer(() => undoCreate(this.#runtime, this.request.id, this.request.bundle));
@@ -107,6 +109,7 @@ export class Task {
     const { status } = this.init;
     if (status === 'paused' || status === 'stopped')
       throw failedPrecondition(`cannot exec in a ${status} state`);
+    refuseMagicExec(spec);
     const process = new TaskProcess(execId, paths);
     process.status = 'created';
     this.#execs.set(execId, { process, spec });
