@@ -20,6 +20,7 @@ const reloadable = new Set<keyof Config>(['logLevel', 'hostsDirs', 'maxConcurren
  * @throws failed_precondition when another daemon holds root or state
  */
 export async function startDaemon(read: () => LoadedConfig, version: string): Promise<void> {
+  refuseUncheckedTls();
   // Modes are said where files are made; a umask must not widen or narrow them.
   process.umask(0o022);
   const { config, warnings } = read();
@@ -38,6 +39,14 @@ export async function startDaemon(read: () => LoadedConfig, version: string): Pr
   await daemon.listen();
   log.info({ address: config.address }, 'serving');
   notifySystemd('READY=1', log);
+}
+
+/** It would turn certificate checks off wherever nobody says otherwise. @throws failed_precondition */
+function refuseUncheckedTls(): void {
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return;
+  throw failedPrecondition(
+    'NODE_TLS_REJECT_UNAUTHORIZED=0 would trust any server: unset it, and say skip_verify in the hosts.toml of the one registry that needs it',
+  );
 }
 
 function lock(directory: string, name: string): Fd {

@@ -136,3 +136,10 @@ test('the uuid of a root is made once and kept', async () => {
   await daemon.restart();
   assert.equal(readFileSync(join(daemon.root, 'uuid'), 'utf8'), uuid);
 });
+
+test('NODE_TLS_REJECT_UNAUTHORIZED=0 is refused, any other value is not', async () => {
+  await using refused = new TestDaemon({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } });
+  await assert.rejects(refused.start(), /NODE_TLS_REJECT_UNAUTHORIZED=0 would trust any server: unset it/);
+  await using daemon = await startDaemon({ env: { NODE_TLS_REJECT_UNAUTHORIZED: '1' } });
+  assert.match(await output(ctr2, ['-a', daemon.address, 'version']), /Server:/);
+});
