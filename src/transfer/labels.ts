@@ -16,17 +16,27 @@ export const labelNames = {
 
 const labelLimitChars = 4096;
 
-/** References from a manifest or index to each of its children: `m.N`, `config`, `l.N`. */
+/**
+ * References from a manifest or index to each of its children, named as containerd names them: `config`, `m.N` for a
+ * manifest, `l.N` for a layer, `N` for anything else (an index, an artifact), each kind counted by itself.
+ */
 export function childLabels(document: Manifest | Index): Record<string, string> {
-  const names =
-    document.kind === 'index' ? document.manifests.map((_, i) => `m.${i}`) : manifestNames(document);
-  const children = childrenOf(document);
-  return Object.fromEntries(
-    names.map((name, i) => [`${labelNames.childPrefix}${name}`, String(children[i]?.digest)]),
-  );
+  const counts = new Map<string, number>();
+  const labels = childrenOf(document).map(({ mediaType, digest }) => {
+    const kind = childKind(mediaType);
+    const count = counts.get(kind) ?? 0;
+    counts.set(kind, count + 1);
+    const name = kind === 'config' ? kind : `${kind}${count}`;
+    return [`${labelNames.childPrefix}${name}`, digest] as const;
+  });
+  return Object.fromEntries(labels);
 }
 
-const manifestNames = ({ layers }: Manifest): string[] => ['config', ...layers.map((_, i) => `l.${i}`)];
+function childKind(mediaType: string): 'config' | 'm.' | 'l.' | '' {
+  if (isConfigType(mediaType)) return 'config';
+  if (isManifestType(mediaType)) return 'm.';
+  return isLayerType(mediaType) ? 'l.' : '';
+}
 
 /**
  * `containerd.io/distribution.source.<host>`: the repositories of a host (without its port, as containerd writes it)
