@@ -42,7 +42,7 @@ function readText(path: string): string {
     if (size > maxFileBytes) throw invalidArgument(`${path}: larger than ${maxFileBytes} bytes`);
     return readFileSync(path, 'utf8');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') throw notFound(`configuration file ${path}`, error);
+    if (codeOf(error) === 'ENOENT') throw notFound(`configuration file ${path} does not exist`, error);
     throw error;
   }
 }
