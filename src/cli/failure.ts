@@ -103,6 +103,7 @@ function hintFor(error: unknown, command: string): string | undefined {
     case 'not_found':
       if (command === 'pull' || (command === 'run' && /image|manifest|reference/.test(message)))
         return 'check the name and tag; private images need --user';
+      if (runtimeMissing.test(message)) return 'name an installed runtime: --runtime crun or --runtime runc';
       return /container/.test(message) ? 'list containers: berth ps -a' : undefined;
     case 'unauthenticated':
     case 'permission_denied':
@@ -133,8 +134,12 @@ function exitCodeOf({ error, command }: Failure): number {
   return command === 'start' ? 1 : startExitCode(messageOf(error));
 }
 
+/** In the daemon's words, where neither the shim nor its OCI runtime has said anything yet. */
+const runtimeMissing = /^runtime "|^failed to create shim task: exec: /;
+
 /** docker's rules: 127 when the command is not in the container, 126 when it cannot be run, 125 for all else. */
 export function startExitCode(message: string): number {
+  if (runtimeMissing.test(message)) return runFailed;
   if (
     /executable file.*not found|no such file or directory|: ENOENT/i.test(message) &&
     /exec|stat|open|find/i.test(message)

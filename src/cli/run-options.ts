@@ -69,7 +69,7 @@ export function addRunOptions(command: Command): void {
     .option('--cap-drop <name>', 'drop a capability, or ALL', collect)
     .option('--read-only', 'mount the root file system read-only')
     .option('--net, --network <mode>', 'host or none')
-    .option('--runtime <name>', 'runtime, e.g. io.containerd.runc.v2')
+    .option('--runtime <name>', 'OCI runtime, e.g. crun, or a shim, e.g. io.containerd.runc.v2')
     .option('-l, --label <key=value>', 'set a label', collect)
     .option('--privileged', 'give all capabilities and devices')
     .option('-h, --hostname <name>', 'host name in the container')

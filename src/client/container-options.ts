@@ -38,7 +38,7 @@ export interface ContainerOptions {
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];
   readonly privileged?: boolean;
-  /** Default: io.containerd.runc.v2. */
+  /** `io.containerd.…`, or the program of an OCI runtime (`crun`, a path). Default: io.containerd.runc.v2. */
   readonly runtime?: string;
   readonly runtimeOptions?: Any;
   readonly labels?: Readonly<Record<string, string>>;

@@ -2,11 +2,12 @@ import { create } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { type Context, type Log, namespaceOf } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
-import { alreadyExists, isKind, messageOf, notFound, notImplemented, wrap } from '../errors/error.ts';
+import { alreadyExists, isKind, messageOf, notFound, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
 import { Bundles } from './bundle.ts';
 import { withDefaultRuntime } from './default-runtime.ts';
+import { checkRuntime } from './runtime-name.ts';
 import { lostShim, Shim, type ShimConnection } from './shim.ts';
 import type { ShimLaunch } from './shim-launch.ts';
 import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
@@ -24,9 +25,6 @@ const changeMs = 150_000;
 const lookMs = 10_000;
 /** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
 const waitSliceMs = 60_000;
-
-/** The runtime that berth-shim stands for, under containerd's name. */
-export const runcRuntime = 'io.containerd.runc.v2';
 
 /**
  * The running side of containers. All state is the shim's: this class keeps none, so a daemon that was killed and
@@ -257,13 +255,6 @@ const inDaemonWords = (error: unknown, id: string): unknown =>
   isKind(error, 'not_found') && messageOf(error) === `task ${id}: not found`
     ? notFound(`task ${id} not found`, error)
     : error;
-
-function checkRuntime(name: string): void {
-  if (name === '' || name === runcRuntime) return;
-  if (name.startsWith('/')) throw notImplemented(`runtime ${name}: shims of others are not run yet`);
-  const [family, version] = name.split('.').slice(-2);
-  throw notFound(`runtime "${name}" binary not installed "containerd-shim-${family}-${version}"`);
-}
 
 /** Changes are made to their end, or nobody would know how far they went: ttrpc has no cancel. Deadlines hold. */
 const uncancelled = (ctx: Context): Context => ({ ...ctx, signal: new AbortController().signal });

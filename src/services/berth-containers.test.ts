@@ -51,6 +51,13 @@ test('a request becomes a wish in domain words, numbers included', async () => {
   assert.equal(wanted?.entrypoint, undefined);
 });
 
+test("an OCI runtime's program may stand for the runtime", async () => {
+  const { created, ask } = service();
+  await ask({ image: 'app', runtime: 'crun' });
+  assert.equal(created[0]?.runtime, 'io.containerd.runc.v2');
+  assert.match(String(Buffer.from(created[0]?.runtimeOptions?.value ?? [])), /crun/);
+});
+
 test('an entrypoint that is given empty is not one that is absent', async () => {
   const { created, ask } = service();
   await ask({ image: 'app', entrypoint: '' });

@@ -9,6 +9,7 @@ import {
 } from '../gen/berth/v1/containers_pb.ts';
 import type { Any } from '../oci/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import { namedRuntime } from '../runtime/runtime-name.ts';
 
 /** berth.v1.Containers: making containers of images, over the wire. */
 export function berthContainersService(containers: Containers): ServiceBinding {
@@ -32,14 +33,14 @@ export function berthContainersService(containers: Containers): ServiceBinding {
 }
 
 function newContainerOf(request: CreateContainerRequest): NewContainerOfImage {
-  const { workdir, memoryBytes, cpuMillis, pidsLimit, runtimeOptions, ...rest } = request;
+  const { workdir, memoryBytes, cpuMillis, pidsLimit, runtime, runtimeOptions, ...rest } = request;
   return {
     ...rest,
     workingDir: workdir,
     memoryBytes: limitOf(memoryBytes, 'memory_bytes'),
     cpuMillis: limitOf(cpuMillis, 'cpu_millis'),
     pidsLimit: limitOf(pidsLimit, 'pids_limit'),
-    runtimeOptions: runtimeOptions === undefined ? undefined : fromWireAny(runtimeOptions),
+    ...namedRuntime(runtime, runtimeOptions && fromWireAny(runtimeOptions)),
   };
 }
 

@@ -50,7 +50,9 @@ test('the exit status is the container’s; 127 without the command, 126 when it
     [['-v', '/does/not/exist:/x', image, 'true'], 125, /mount source \/does\/not\/exist does not exist/],
     [['-u', 'nobody-here', image, 'true'], 125, /nobody-here/],
     [['--cap-add', 'FROB', image, 'true'], 125, /FROB/i],
-    [['--runtime', 'io.nope.v1', image, 'true'], 125, /nope/],
+    [['--runtime', 'io.nope.v1', image, 'true'], 125, /containerd-shim-nope-v1.*\n.*--runtime crun/],
+    [['--runtime', 'nope', image, 'true'], 125, /"nope": executable file not found/],
+    [['--runtime', 'runc', image, 'sh', '-c', 'exit 5'], 5, /^$/],
   ];
   for (const [args, status, message] of table) {
     const result = await run(...args);
