@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import type { Fd } from '../sys/fd.ts';
+import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import type { Config } from './config/config.ts';
 import { changedKeys } from './config/diff.ts';
@@ -21,6 +22,7 @@ const reloadable = new Set<keyof Config>(['logLevel', 'hostsDirs', 'maxConcurren
  */
 export async function startDaemon(read: () => LoadedConfig, version: string): Promise<void> {
   refuseUncheckedTls();
+  closeInheritedFds();
   // Modes are said where files are made; a umask must not widen or narrow them.
   process.umask(0o022);
   const { config, warnings } = read();

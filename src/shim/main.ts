@@ -7,6 +7,7 @@ import { QuietTimer } from '../async/quiet.ts';
 import { messageOf } from '../errors/error.ts';
 import { type RawMethod, type RawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
 import { returnGrownMemory } from '../sys/free-memory.ts';
+import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
@@ -36,6 +37,7 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
   mkdirSync(socketDir, { recursive: true, mode: 0o700 });
   const lock = tryLockFile(join(socketDir, 'shim.lock'));
   if (lock === undefined) process.exit(exitLocked);
+  closeInheritedFds();
   becomeSubreaper();
   beKilledBeforeTheDaemonIsNot();
   reapOrphans();
