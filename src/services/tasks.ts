@@ -57,6 +57,7 @@ export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceB
     },
     async closeIO({ containerId, execId, stdin }, ctx) {
       if (stdin) await tasks.closeStdin(ctx, containerId, execId);
+      else await tasks.get(ctx, containerId, execId);
       return {};
     },
     async pause({ containerId }, ctx) {
