@@ -12,6 +12,7 @@ import { introspectionService } from '../services/introspection.ts';
 import { leasesService } from '../services/leases.ts';
 import { namespacesService } from '../services/namespaces.ts';
 import { pluginTable } from '../services/plugins.ts';
+import { runtimeInfo } from '../services/runtime-info.ts';
 import { snapshotsService } from '../services/snapshots.ts';
 import { streamingService } from '../services/streaming.ts';
 import { tasksService } from '../services/tasks.ts';
@@ -26,7 +27,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
   const streams = new Streams();
   const served = [
     versionService(apiVersion, `berth-${version}`),
-    introspectionService(introspectionOf(graph)),
+    introspectionService(introspectionOf(graph, version)),
     namespacesService(metadata.namespaces),
     contentService(metadata.content),
     imagesService(metadata.images),
@@ -50,12 +51,13 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
 /** The version of containerd whose API is spoken: clients gate features on it (nerdctl: Transfer from 2.0.0 on). */
 const apiVersion = '2.3.4';
 
-function introspectionOf({ layout, uuid, drivers }: Graph) {
+function introspectionOf({ layout, uuid, drivers, tasks }: Graph, version: string) {
   const table = pluginTable({
     platform: hostPlatform(),
     root: layout.root,
     state: layout.state,
     snapshotters: drivers,
   });
-  return { uuid, plugins: () => table, deprecations: () => [] };
+  const extra = runtimeInfo(tasks, apiVersion, `berth-${version}`);
+  return { uuid, plugins: () => table, deprecations: () => [], extra };
 }

@@ -58,15 +58,25 @@ export interface EventsResponse {
   readonly events: readonly ShimEvent[];
 }
 
+/** An OCI runtime as it describes itself. */
+export interface RuntimeFeatures {
+  /** The program that was asked. */
+  readonly program: string;
+  /** What `PROGRAM features` printed: JSON of runtime-spec's features.md; '' from a runtime that cannot say (crun before 1.9). */
+  readonly features: string;
+}
+
 /** The private service as functions; the daemon calls it by {@link shimClient}. */
 export interface ShimApi {
   info(request: object, ctx: Context): Promise<ShimInfo>;
   /** Tasks of `ctx.namespace`, of all namespaces when that is ''. */
   list(request: object, ctx: Context): Promise<{ tasks: readonly ShimTask[] }>;
   events(request: EventsRequest, ctx: Context): Promise<EventsResponse>;
+  /** '' asks the runtime that tasks get when they name none. @throws not_found (no such program) */
+  features(request: { readonly program: string }, ctx: Context): Promise<RuntimeFeatures>;
 }
 
-const methods = ['info', 'list', 'events'] as const satisfies readonly (keyof ShimApi)[];
+const methods = ['info', 'list', 'events', 'features'] as const satisfies readonly (keyof ShimApi)[];
 
 /** Serves a {@link ShimApi}. */
 export function shimService(api: ShimApi): RawService {
@@ -96,6 +106,7 @@ export function shimClient(connection: Caller, timeoutMs: number): ShimApi {
     info: (request, ctx) => call('info', request, ctx),
     list: (request, ctx) => call('list', request, ctx),
     events: (request, ctx) => call('events', request, ctx),
+    features: (request, ctx) => call('features', request, ctx),
   };
 }
 

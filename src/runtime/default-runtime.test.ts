@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
-import { withDefaultRuntime } from './default-runtime.ts';
+import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 
 const typeUrl = 'containerd.runc.v1.Options';
 const anyOf = (init: { binaryName?: string; root?: string }) => ({
@@ -23,4 +23,11 @@ test("the caller's own runtime, options of another type, and no configuration ar
   assert.equal(withDefaultRuntime(own, 'crun'), own);
   assert.equal(withDefaultRuntime(other, 'crun'), other);
   assert.equal(withDefaultRuntime(undefined, ''), undefined);
+});
+
+test('the program of a runtime is the one that its options name, else the configured one', () => {
+  assert.equal(runtimeProgram(anyOf({ binaryName: 'runsc' }), 'crun'), 'runsc');
+  assert.equal(runtimeProgram(anyOf({}), 'crun'), 'crun');
+  assert.equal(runtimeProgram({ typeUrl: 'x', value: new Uint8Array([1]) }, 'crun'), 'crun');
+  assert.equal(runtimeProgram(undefined, ''), '');
 });

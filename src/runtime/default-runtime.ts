@@ -12,3 +12,9 @@ export function withDefaultRuntime(options: Any | undefined, binaryName: string)
   if (given.binaryName !== '') return options;
   return { typeUrl: optionsType, value: toBinary(OptionsSchema, { ...given, binaryName }) };
 }
+
+/** The program that options name for the OCI runtime, `fallback` where they name none. */
+export function runtimeProgram(options: Any | undefined, fallback: string): string {
+  if (options === undefined || !options.typeUrl.endsWith(optionsType)) return fallback;
+  return fromBinary(OptionsSchema, options.value).binaryName || fallback;
+}

@@ -5,8 +5,9 @@ import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, isKind, messageOf, notFound, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
+import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { Bundles } from './bundle.ts';
-import { withDefaultRuntime } from './default-runtime.ts';
+import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { checkRuntime } from './runtime-name.ts';
 import { lostShim, Shim, type ShimConnection } from './shim.ts';
 import type { ShimLaunch } from './shim-launch.ts';
@@ -80,6 +81,13 @@ export class Tasks implements AsyncDisposable {
         await this.#bundles.remove(namespace, id).catch((cause) => this.#warn(ctx, id, cause));
       throw wrap(error, 'failed to create shim task');
     }
+  }
+
+  /** What the OCI runtime of tasks with these options says of itself. @throws as {@link create} for the runtime's name */
+  async features(ctx: Context, runtimeName: string, options?: Any): Promise<RuntimeFeatures> {
+    checkRuntime(runtimeName);
+    const { api } = await this.#shim.connection();
+    return api.features({ program: runtimeProgram(options, this.#ociRuntime) }, ctx);
   }
 
   /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { RawService } from '../rpc/ttrpc-server.ts';
 import { type ShimTask, shimService } from '../rpc/ttrpc-shim.ts';
 import type { EventLog } from './event-log.ts';
+import { runtimeFeatures } from './runtime-features.ts';
 import type { Task } from './task.ts';
 import { statusOf } from './task-service.ts';
 import type { TaskTable } from './task-table.ts';
@@ -24,6 +25,7 @@ export function privateService(tasks: TaskTable, events: EventLog, version: stri
       const wait = Math.min(Math.max(waitMs, 0), maxWaitMs);
       return { instance, events: await events.after(acknowledged, wait, ctx.signal) };
     },
+    features: ({ program }) => runtimeFeatures(program),
   });
 }
 

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { isKind } from '../../src/errors/error.ts';
 import { MetricsSchema } from '../../src/gen/io/containerd/cgroups/v1/cgroups_pb.ts';
+import { withDefaultRuntime } from '../../src/runtime/default-runtime.ts';
 import type { NewExec } from '../../src/runtime/task.ts';
 import { cgroupDirectories } from '../../src/sys/cgroup.ts';
 import { Harness, mountsIn, openFds, until } from './harness.ts';
@@ -515,3 +516,13 @@ const processes = (): string[] =>
         return '';
       }
     });
+
+test('an OCI runtime tells its features; a program that is not there is not found', async () => {
+  const optionsOf = (binaryName: string) => withDefaultRuntime(undefined, binaryName);
+  const { program, features } = await h.tasks.features(ctx, 'io.containerd.runc.v2', optionsOf('runc'));
+  assert.equal(program, 'runc');
+  assert.match(JSON.parse(features).ociVersionMax, /^1\./);
+  await assert.rejects(h.tasks.features(ctx, '', optionsOf('nobody-has-this')), (e) =>
+    isKind(e, 'not_found'),
+  );
+});

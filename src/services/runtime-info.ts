@@ -1,0 +1,60 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { Context } from '../async/context.ts';
+import { invalidArgument } from '../errors/error.ts';
+import {
+  type RuntimeInfo,
+  RuntimeInfoSchema,
+  type RuntimeRequest,
+  RuntimeRequestSchema,
+} from '../gen/containerd/types/types_pb.ts';
+import type { Any } from '../oci/any.ts';
+import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
+import { runcRuntime } from '../runtime/runtime-name.ts';
+import type { PluginInfo } from './introspection.ts';
+import { toAny } from './wire.ts';
+
+const featuresType = 'types.containerd.io/opencontainers/runtime-spec/1/features/Features';
+
+/** Whom to ask; the runtime's Tasks is one. */
+export interface RuntimeTeller {
+  features(ctx: Context, runtimeName: string, options?: Any): Promise<RuntimeFeatures>;
+}
+
+/**
+ * What PluginInfo tells beside the plug-in itself: for `io.containerd.runtime.v2`, asked with a RuntimeRequest, the
+ * RuntimeInfo that `ctr plugins inspect-runtime` shows. The features are the OCI runtime's own JSON, byte for byte.
+ * @throws invalid_argument (no RuntimeRequest), not_found (no such runtime)
+ */
+export function runtimeInfo(tasks: RuntimeTeller, version: string, revision: string) {
+  return async (ctx: Context, plugin: PluginInfo, options: Any | undefined): Promise<Any | undefined> => {
+    if (plugin.type !== 'io.containerd.runtime.v2' || options === undefined) return undefined;
+    const request = requestOf(options);
+    const name = request.runtimePath || runcRuntime;
+    const { program, features } = await tasks.features(ctx, name, request.options);
+    const info = create(RuntimeInfoSchema, {
+      name,
+      version: { version, revision },
+      ...(request.options === undefined ? {} : { options: request.options }),
+      ...(features === ''
+        ? {}
+        : { features: toAny({ typeUrl: featuresType, value: Buffer.from(features) }) }),
+      annotations: { 'berth/oci-runtime': program },
+    });
+    return anyOf(info);
+  };
+}
+
+function requestOf({ typeUrl, value }: Any): RuntimeRequest {
+  if (!typeUrl.endsWith(RuntimeRequestSchema.typeName))
+    throw invalidArgument(`options of a runtime must be a ${RuntimeRequestSchema.typeName}, not ${typeUrl}`);
+  try {
+    return fromBinary(RuntimeRequestSchema, value);
+  } catch (error) {
+    throw invalidArgument(`malformed ${RuntimeRequestSchema.typeName}`, error);
+  }
+}
+
+const anyOf = (info: RuntimeInfo): Any => ({
+  typeUrl: RuntimeInfoSchema.typeName,
+  value: toBinary(RuntimeInfoSchema, info),
+});
