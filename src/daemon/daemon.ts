@@ -2,12 +2,14 @@ import { rm } from 'node:fs/promises';
 import { daemonContext, type Log } from '../async/context.ts';
 import { QuietTimer } from '../async/quiet.ts';
 import { keepHouse } from '../containers/housekeeping.ts';
+import type { CallInfo } from '../rpc/grpc-call.ts';
 import { GrpcServer } from '../rpc/grpc-server.ts';
 import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import { ttrpcEventsService } from '../services/ttrpc-events.ts';
 import { returnGrownMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
+import { logFailedCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { layoutOf } from './directories.ts';
@@ -46,7 +48,10 @@ export class Daemon {
     const graph = await compose(() => daemon?.config ?? config, layoutOf(config.root, config.state), log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
-    const after = (): void => quiet.touch();
+    const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
+      quiet.touch();
+      logFailedCall(info, failure, elapsedMs);
+    };
     const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf, after });
     daemon = new Daemon(config, graph, draining, server, quiet);
     return daemon;

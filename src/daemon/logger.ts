@@ -23,7 +23,10 @@ export function makeLogger(config: Pick<Config, 'logLevel' | 'logFormat'>): Logg
     messageKey: 'msg',
   };
   return config.logFormat === 'json'
-    ? pino(options, pino.destination({ dest: 2, sync: true }))
+    ? pino(
+        { ...options, formatters: { level: (level) => ({ level }) } },
+        pino.destination({ dest: 2, sync: true }),
+      )
     : pino(options, textDestination());
 }
 

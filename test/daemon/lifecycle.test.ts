@@ -119,6 +119,22 @@ test('config check lists keys of containerd that mean nothing here, config defau
   assert.equal(await output(bin('berthd'), ['config', 'check', file]), 'the configuration is valid');
 });
 
+test('logs in JSON are one object a line, and a call that failed is told with the id of its request', async () => {
+  await using daemon = await startDaemon({ config: '[debug]\nformat = "json"\n' });
+  await assert.rejects(output(ctr2, ['-a', daemon.address, 'tasks', 'start', 'nobody']), /nobody/);
+  const lines = daemon
+    .log()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const failed = lines.find(({ msg }) => msg === 'call failed');
+  assert.deepEqual(
+    [failed?.level, failed?.method, failed?.namespace, failed?.kind],
+    ['debug', '/containerd.services.containers.v1.Containers/Get', 'default', 'not_found'],
+  );
+  assert.equal(typeof failed?.requestId, 'number');
+});
+
 test('systemd is told when it serves and when it stops', async () => {
   const path = '/var/tmp/berth-test/notify.sock';
   await using daemon = new TestDaemon({ env: { NOTIFY_SOCKET: path } });

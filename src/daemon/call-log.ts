@@ -1,0 +1,19 @@
+import { type ErrorKind, kindOf, messageOf } from '../errors/error.ts';
+import type { CallInfo } from '../rpc/grpc-call.ts';
+
+/** Failures that tell of the daemon or of what it runs, not of what it was asked. */
+const worthWarning: ReadonlySet<ErrorKind> = new Set(['unknown', 'internal', 'data_loss']);
+
+/** One line for a call that failed, with the id of its request and its method; a call that succeeded leaves none. */
+export function logFailedCall({ ctx }: CallInfo, failure: unknown, elapsedMs: number): void {
+  if (failure === undefined) return;
+  const kind = kindOf(failure);
+  const fields = {
+    namespace: ctx.namespace,
+    kind,
+    error: messageOf(failure),
+    elapsedMs: Math.round(elapsedMs),
+  };
+  if (worthWarning.has(kind) && !ctx.signal.aborted) ctx.log.warn(fields, 'call failed');
+  else ctx.log.debug(fields, 'call failed');
+}
