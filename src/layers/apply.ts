@@ -37,7 +37,7 @@ const pool = new WorkerPool<ApplyJob, ApplyOutcome>({
   // The build renames this file, so its own extension tells that of its neighbour.
   script: new URL(`./apply-worker${extname(import.meta.url)}`, import.meta.url),
   size: availableParallelism(),
-  idleMs: 10_000,
+  idleMs: 2_000,
 });
 
 /**
