@@ -94,9 +94,9 @@ async function* transfer(
       .service(Transfer)
       .transfer(request(reference, options, progress.id, auth?.id), connection.stream({ signal }));
     const settled = call.then(
-      () => stopSoon(stop),
+      () => stopSoon(stop, graceMs),
       (error: unknown) => {
-        stopSoon(stop);
+        stopSoon(stop, failedGraceMs);
         throw error;
       },
     );
@@ -110,11 +110,14 @@ async function* transfer(
   }
 }
 
-const graceMs = 100;
+/** As long as the daemon waits for a client that is slow to read. */
+const graceMs = 2_000;
+/** A call that was refused has told nothing. */
+const failedGraceMs = 100;
 
-/** What the daemon sent before its answer may still be on its way: a moment later the streams are dropped. */
-function stopSoon(stop: AbortController): void {
-  setTimeout(() => stop.abort(), graceMs).unref();
+/** The daemon ends the streams itself, but its answer may come before their last messages; then they are dropped. */
+function stopSoon(stop: AbortController, afterMs: number): void {
+  setTimeout(() => stop.abort(), afterMs).unref();
 }
 
 /** Ends quietly when the stream does: whether the pull went well is the Transfer call's to say. */

@@ -18,7 +18,9 @@ export class ProgressSender implements AsyncDisposable {
   }
 
   send(update: ProgressUpdate): void {
-    this.#pending.set(`${update.event ?? ''}\0${update.name ?? ''}`, update);
+    const key = `${update.event ?? ''}\0${update.name ?? ''}`;
+    this.#pending.delete(key); // so that what was sent since stays before it
+    this.#pending.set(key, update);
     this.#sending ??= this.#drain();
   }
 

@@ -42,6 +42,8 @@ export class ProgressFeed implements AsyncIterable<TransferProgress> {
 
   readonly report: Report = (progress) => {
     const key = `${progress.phase} ${progress.descriptor?.digest ?? ''} ${progress.phase === 'saved' ? progress.name : ''}`;
+    // Behind what was reported since: two layers of one digest go through the same phases twice.
+    this.#queue.delete(key);
     this.#queue.set(key, progress);
     this.#wake?.();
   };
