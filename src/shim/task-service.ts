@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema, anyPack, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { failedPrecondition, invalidArgument, notImplemented } from '../errors/error.ts';
+import { failedPrecondition, invalidArgument, messageOf, notImplemented } from '../errors/error.ts';
 import { ProcessDetailsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
 import { Task as TaskService } from '../gen/containerd/task/v3/task_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
@@ -65,6 +65,7 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }, ctx) {
       if (spec === undefined) throw invalidArgument('exec needs a process spec');
+      checkProcessSpec(spec.value);
       tasks.get(ctx, id).addExec(execId, { terminal, stdin, stdout, stderr }, spec.value);
       return {};
     },
@@ -119,6 +120,21 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
       return {};
     },
   });
+}
+
+/** Said when the process is added, as containerd does; the rest is the runtime's to judge when it starts. */
+function checkProcessSpec(spec: Uint8Array): void {
+  const parsed = parseJson(Buffer.from(spec).toString());
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw invalidArgument('process spec of an exec is not a JSON object');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalidArgument(`process spec of an exec is not JSON: ${messageOf(error)}`, error);
+  }
 }
 
 function state(task: Task, execId: string) {

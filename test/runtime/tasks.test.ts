@@ -526,3 +526,16 @@ test('an OCI runtime tells its features; a program that is not there is not foun
     isKind(e, 'not_found'),
   );
 });
+
+test('an exec whose process spec is not a JSON object is refused when it is added and takes no id', async () => {
+  await sleeper('badexec');
+  const { typeUrl, value } = processSpec(['true']);
+  for (const bad of ['{bad', '', '[]', 'null', '7'])
+    await assert.rejects(
+      h.tasks.exec(ctx, 'badexec', { execId: 'e', spec: { typeUrl, value: Buffer.from(bad) }, ...noStreams }),
+      (e) => isKind(e, 'invalid_argument'),
+      bad,
+    );
+  await h.tasks.exec(ctx, 'badexec', { execId: 'e', spec: { typeUrl, value }, ...noStreams });
+  await remove('badexec');
+});
