@@ -1,6 +1,7 @@
 import type { BerthClient, Descriptor, Image } from '../client/index.ts';
 import { configLimitBytes, type ImageConfig, parseImageConfig } from '../oci/image-config.ts';
 import { type Manifest, manifestLimitBytes, parseManifest } from '../oci/manifest.ts';
+import { isIndexType } from '../oci/media-types.ts';
 import { hostPlatform, platformMatcher } from '../oci/platform.ts';
 
 /** An image as this machine would run it. */
@@ -33,16 +34,21 @@ export async function readImage(client: BerthClient, image: Image): Promise<Imag
   };
 }
 
+/** An index may stand in an index, as `docker buildx` makes them when it joins images. */
+const nestedIndexes = 1;
+
 async function readManifest(
   client: BerthClient,
   target: Descriptor,
+  deeper = nestedIndexes,
 ): Promise<{ manifest: Manifest; digest: string } | undefined> {
   const document = await readDocument(client, target);
   if (document === undefined) return undefined;
   if (document.kind === 'manifest') return { manifest: document, digest: target.digest };
   for (const child of bestFirst(document.manifests)) {
-    const manifest = await readDocument(client, child);
-    if (manifest?.kind === 'manifest') return { manifest, digest: child.digest };
+    if (isIndexType(child.mediaType) && deeper <= 0) continue;
+    const found = await readManifest(client, child, deeper - 1);
+    if (found !== undefined) return found;
   }
   return undefined;
 }
