@@ -5,6 +5,7 @@ import { ensureDirInRoot } from '../sys/beneath.ts';
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import type { Fd, FdLike } from '../sys/fd.ts';
 import { openAt } from '../sys/files.ts';
+import { goesThroughMagicLink } from '../sys/magic-links.ts';
 import { readFileInRoot } from '../sys/read-file.ts';
 
 /** An open root directory of a container or an image; everything in it is somebody else's. */
@@ -31,6 +32,8 @@ function readAccountFile(root: FdLike, path: string): Uint8Array | undefined {
 /** Makes the working directory inside the root, owned by its root user (CVE-2026-55686). Idempotent. @throws invalid_argument */
 export function makeWorkingDir(root: FdLike, path: string): void {
   if (path === '/') return;
+  if (goesThroughMagicLink(path, root))
+    throw invalidArgument(`working directory ${path} is refused: it leads to open files`);
   try {
     using _ = ensureDirInRoot(root, path);
   } catch (error) {

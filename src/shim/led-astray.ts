@@ -1,23 +1,27 @@
-import { posix } from 'node:path';
 import { codeOf, invalidArgument } from '../errors/error.ts';
 import { AT_FDCWD, O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { openAt } from '../sys/files.ts';
+import { goesThroughMagicLink } from '../sys/magic-links.ts';
 import { refuseOddMountpoints } from '../sys/mountpoints.ts';
 
-/** Links to open files, through which a runtime's own descriptors would be the way out of the container. */
-const magicLink = /^\/(?:proc\/(?:self|thread-self|\d+)|dev\/fd)(?:\/|$)/;
-
 /**
- * Clients copy an image's WorkingDir into specifications that they write themselves, so it is looked at here too
- * (CVE-2024-21626). @throws invalid_argument
+ * What of an image could lead a runtime astray, in specifications that any client made: links in place of mountpoints
+ * (CVE-2025-31133) and a working directory behind a link to an open file (CVE-2024-21626). A root file system that is
+ * not there is the runtime's to name. @throws failed_precondition, invalid_argument
  */
-export function refuseMagicDirectory(cwd: unknown): void {
-  if (typeof cwd === 'string' && magicLink.test(posix.normalize(cwd)))
+export function refuseOddRoot(path: string, cwd: unknown): void {
+  using root = openIfThere(path);
+  if (root !== undefined) refuseOddMountpoints(root);
+  refuseMagicDirectory(cwd, root);
+}
+
+function refuseMagicDirectory(cwd: unknown, root?: Fd): void {
+  if (typeof cwd === 'string' && goesThroughMagicLink(cwd, root))
     throw invalidArgument(`working directory ${JSON.stringify(cwd.slice(0, 100))} is refused`);
 }
 
-/** The same of an exec's process specification, JSON; what cannot be read is the runtime's to refuse. */
+/** The same for the working directory of an exec's process specification, JSON, by its words. @throws invalid_argument */
 export function refuseMagicExec(spec: Uint8Array): void {
   refuseMagicDirectory(cwdOf(Buffer.from(spec).toString()));
 }
@@ -28,12 +32,6 @@ function cwdOf(json: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Of a root file system, however it came to be at `path`; one that is not there is the runtime's to name. @throws failed_precondition */
-export function refuseOddRoot(path: string): void {
-  using root = openIfThere(path);
-  if (root !== undefined) refuseOddMountpoints(root);
 }
 
 function openIfThere(path: string): Fd | undefined {

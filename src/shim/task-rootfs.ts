@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import { mountAll, unmountAll } from '../sys/mount.ts';
-import { refuseMagicDirectory, refuseOddRoot } from './led-astray.ts';
+import { refuseOddRoot } from './led-astray.ts';
 import type { TaskRequest } from './task-record.ts';
 
 /** Mounts what the client gave as the container's root; nothing where it has mounted the root itself. */
@@ -21,8 +21,7 @@ export async function unmountRootfs({ bundle }: TaskRequest): Promise<void> {
 /** Once the root is mounted: what of the image could lead the runtime astray. @throws failed_precondition, invalid_argument */
 export function refuseLedAstray(bundle: string): void {
   const { root, process } = readSpec(bundle);
-  refuseMagicDirectory(process?.cwd);
-  if (typeof root?.path === 'string') refuseOddRoot(resolve(bundle, root.path));
+  if (typeof root?.path === 'string') refuseOddRoot(resolve(bundle, root.path), process?.cwd);
 }
 
 interface SpecShape {
