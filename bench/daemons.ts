@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,8 +13,10 @@ export interface Subject {
   readonly name: 'berth' | 'containerd';
   readonly address: string;
   readonly dir: string;
-  /** PSS in MB of the daemon and of its shims. */
+  /** PSS in MB of the daemon, and together with its shims. */
   memoryMb(): { daemon: number; all: number };
+  /** Largest resident set of the daemon in MB while `work` runs. */
+  peakMb(work: () => Promise<unknown>): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -36,15 +38,19 @@ export async function startBerth(dir: string, dist: string): Promise<Subject> {
   return launch('berth', join(dist, 'bin/berthd'), args, address, dir);
 }
 
-/** containerd 2.3.4 with its own defaults, the CRI left out, and the same OCI runtime. */
+/**
+ * containerd 2.3.4 with its own defaults, the CRI left out, and the same OCI runtime. From a copy of its programs, so
+ * that another containerd on this machine does not share, and hide, a part of its memory.
+ */
 export async function startContainerd(dir: string): Promise<Subject> {
   const address = join(dir, 'state/containerd.sock');
   mkdirSync(dir, { recursive: true });
   const config = `version = 3\nroot = "${dir}/root"\nstate = "${dir}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${address}"\n`;
   writeFileSync(join(dir, 'config.toml'), config);
+  cpSync(join(tools, 'containerd'), join(dir, 'bin'), { recursive: true });
   return launch(
     'containerd',
-    join(tools, 'containerd/containerd'),
+    join(dir, 'bin/containerd'),
     ['--config', join(dir, 'config.toml')],
     address,
     dir,
@@ -58,14 +64,25 @@ async function launch(
   address: string,
   dir: string,
 ): Promise<Subject> {
-  const env = { ...process.env, PATH: `${tools}/containerd:${process.env.PATH}` };
+  const env = { ...process.env, PATH: `${dir}/bin:${process.env.PATH}` };
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env });
   for (let waitedMs = 0; !(await answers(address)); waitedMs += 20) {
     if (child.exitCode !== null || waitedMs > 20_000)
       throw new Error(`${name} did not start: ${program} ${args.join(' ')}`);
     await sleep(20);
   }
-  return { name, address, dir, memoryMb: () => memoryMb(child, dir), stop: () => stop(child, dir) };
+  const memory = {
+    memoryMb: () => memoryMb(child, dir),
+    peakMb: (work: () => Promise<unknown>) => peakMb(child, work),
+  };
+  return { name, address, dir, ...memory, stop: () => stop(child, dir) };
+}
+
+/** The kernel's own high-water mark, reset before. */
+async function peakMb({ pid }: ChildProcess, work: () => Promise<unknown>): Promise<number> {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  await work();
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 function memoryMb(child: ChildProcess, dir: string): { daemon: number; all: number } {

@@ -2,9 +2,10 @@
 // same OCI runtime (runc). usage: sudo node bench/main.ts [--quick]   writes docs/benchmarks.md
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { installPackage, type Subject, scratch, startBerth, startContainerd } from './daemons.ts';
 import { type Row, renderRow, sideBySide } from './stats.ts';
@@ -69,9 +70,11 @@ async function versionRow(berth: Subject, containerd: Subject): Promise<Row> {
 async function runRow(berth: Subject, containerd: Subject): Promise<Row> {
   let n = 0;
   const once = (subject: Subject): Promise<number> =>
-    timed(on(subject, 'run', '--rm', '--null-io', small, `run-${n++}`, '/bin/true'));
-  for (const subject of [berth, containerd])
+    timed(on(subject, 'run', '--rm', small, `run-${n++}`, '/bin/true'));
+  for (const subject of [berth, containerd]) {
     await timed(on(subject, 'images', 'pull', '--plain-http', small));
+    await once(subject);
+  }
   const times = await sideBySide(
     quick ? 5 : 40,
     () => once(berth),
@@ -105,21 +108,73 @@ function imageSizeMb(): number {
   return Number(execFileSync('du', ['-sm', join(layout, 'oci/blobs')], { encoding: 'utf8' }).split('\t')[0]);
 }
 
-async function memoryRows(berth: Subject, containerd: Subject): Promise<Row[]> {
-  const idle = { berth: [berth.memoryMb().daemon], containerd: [containerd.memoryMb().daemon] };
-  const count = quick ? 3 : 10;
-  for (const subject of [berth, containerd]) {
-    for (let i = 0; i < count; i++)
-      await timed(on(subject, 'run', '-d', '--null-io', small, `idle-${i}`, '/bin/sleep', '3600'));
+/** Both daemons get this long without calls before their memory is read. */
+const quietMs = 12_000;
+type Memory = ReturnType<Subject['memoryMb']>;
+
+async function memoryRow(
+  figure: string,
+  both: readonly [Subject, Subject],
+  part: (memory: Memory) => number = ({ daemon }) => daemon,
+): Promise<Row> {
+  await sleep(quietMs);
+  const [berth, containerd] = both.map((subject) => [part(subject.memoryMb())]) as [number[], number[]];
+  return { figure: `memory, PSS: ${figure}`, unit: 'MB', goal: 1, berth, containerd };
+}
+
+async function peakRow(both: readonly [Subject, Subject]): Promise<Row> {
+  const [berth, containerd] = [[], []] as [number[], number[]];
+  for (const subject of both) {
+    (subject.name === 'berth' ? berth : containerd).push(await subject.peakMb(() => pullOnce(subject)));
   }
-  const loaded = { berth: [berth.memoryMb().all], containerd: [containerd.memoryMb().all] };
+  return {
+    figure: 'memory, RSS: peak of the daemon in a pull',
+    unit: 'MB',
+    goal: undefined,
+    berth,
+    containerd,
+  };
+}
+
+let running = 0;
+async function containersRow(count: number, both: readonly [Subject, Subject]): Promise<Row> {
+  for (; running < count; running++)
+    for (const subject of both)
+      await timed(on(subject, 'run', '-d', '--null-io', small, `idle-${running}`, '/bin/sleep', '3600'));
+  return memoryRow(`daemon and shims, ${count} containers`, both, ({ all }) => all);
+}
+
+interface Floor {
+  readonly figure: string;
+  readonly seconds: number;
+}
+
+/** What no program that pulls this image can do without, each alone on one core. */
+async function floors(dir: string): Promise<Floor[]> {
+  const tar = join(dir, 'layers.tar');
+  const layers = `find ${layout}/oci/blobs -size +1M`;
+  const seconds = async (script: string): Promise<number> => {
+    const start = performance.now();
+    await run('sh', ['-ec', script]);
+    return (performance.now() - start) / 1000;
+  };
+  const inflate = await seconds(`${layers} -exec gzip -dc {} + >/dev/null`);
+  await seconds(`${layers} -exec gzip -dc {} + >${tar}; sync`);
+  const size = Math.round(statSync(tar).size / 2 ** 20);
   return [
-    { figure: 'memory of the daemon alone after the runs above, PSS', unit: 'MB', goal: 1, ...idle },
-    { figure: `memory of daemon and shims with ${count} containers, PSS`, unit: 'MB', goal: 1, ...loaded },
+    { figure: 'inflate with gzip', seconds: inflate },
+    {
+      figure: `SHA-256 of ${imageSizeMb()} + ${size} MB`,
+      seconds: await seconds(`cat ${tar} $(${layers}) | openssl dgst -sha256`),
+    },
+    {
+      figure: `write and sync ${size} MB in one file`,
+      seconds: await seconds(`cp ${tar} ${tar}.copy && sync ${tar}.copy`),
+    },
   ];
 }
 
-function report(rows: readonly Row[]): string {
+function report(rows: readonly Row[], floor: readonly Floor[], load: string): string {
   const cpu = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown';
   const version = execFileSync(ctr, ['--version'], { encoding: 'utf8' }).trim();
   const machine = `${cpus().length} × ${cpu}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`;
@@ -132,22 +187,36 @@ Berth runs from its packed npm package. Durability: Berth syncs layers, blobs an
 | figure | Berth | containerd 2.3.4 | ratio | goal | met | rounds |
 |---|---|---|---|---|---|---|
 ${rows.map(renderRow).join('\n')}
+
+Memory is read after ${quietMs / 1000} s without calls. PSS counts pages that processes share by halves, thirds and so on; the one Node binary
+that berthd and its shim share counts once. Berth's memory in quiet moments and during pulls: docs/decisions/0003-memory-and-start.md.
+
+Floors of the pull, each step alone, single-threaded (gzip, openssl, cp):
+
+| step | time |
+|---|---|
+${floor.map(({ figure, seconds }) => `| ${figure} | ${seconds.toFixed(2)} s |`).join('\n')}
+
+Load average of the machine before and after: ${load}.
 `;
 }
 
 const dir = scratch();
 mkdirSync(join(dir, 'package'));
+const loadBefore = loadavg()[0]?.toFixed(1);
 const stopRegistry = await startRegistry(dir);
 const berth = await startBerth(join(dir, 'berth'), installPackage(join(dir, 'package')));
 const containerd = await startContainerd(join(dir, 'containerd'));
 try {
-  const rows = [
-    await versionRow(berth, containerd),
-    await runRow(berth, containerd),
-    ...(await memoryRows(berth, containerd)),
-    await pullRow(berth, containerd),
-  ];
-  const text = report(rows);
+  const both = [berth, containerd] as const;
+  const rows = [await memoryRow('daemon, just started', both)];
+  rows.push(await versionRow(berth, containerd));
+  rows.push(await pullRow(berth, containerd));
+  rows.push(await memoryRow('daemon, after pulls', both));
+  rows.push(await peakRow(both));
+  rows.push(await runRow(berth, containerd));
+  for (const count of [10, 50]) rows.push(await containersRow(count, both));
+  const text = report(rows, await floors(dir), `${loadBefore}, ${loadavg()[0]?.toFixed(1)}`);
   console.log(text);
   if (!quick) writeFileSync(join(top, 'docs/benchmarks.md'), text);
 } finally {

@@ -12,8 +12,8 @@ export interface Row {
   readonly unit: 'ms' | 's' | 'MB';
   readonly berth: readonly number[];
   readonly containerd: readonly number[];
-  /** Berth divided by containerd that must not be exceeded. */
-  readonly goal: number;
+  /** Berth divided by containerd that must not be exceeded; undefined for what is told without one. */
+  readonly goal: number | undefined;
 }
 
 /** Runs both sides in turn, `rounds` times, the order swapped each time. */
@@ -41,5 +41,7 @@ export function renderRow(row: Row): string {
     `${theirs.toFixed(digits)} ${row.unit}`,
     `${ratio.toFixed(2)}x`,
   ];
-  return `| ${[...cells, `≤ ${row.goal}x`, ratio <= row.goal ? 'yes' : '**no**', String(row.berth.length)].join(' | ')} |`;
+  const verdict =
+    row.goal === undefined ? ['', ''] : [`≤ ${row.goal}x`, ratio <= row.goal ? 'yes' : '**no**'];
+  return `| ${[...cells, ...verdict, String(row.berth.length)].join(' | ')} |`;
 }
