@@ -15,6 +15,8 @@ export interface Failure {
 export interface Outcome {
   exitCode: number;
   failure?: Failure;
+  /** Called when standard output was closed, before this program ends; returns its exit status. Default: 0. */
+  closedPipe?: () => number;
 }
 
 export const outcome: Outcome = { exitCode: 0 };

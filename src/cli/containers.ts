@@ -38,6 +38,13 @@ export function choose(candidates: readonly Container[], text: string): Containe
 const missing = (text: string): CliError =>
   new CliError(`no container is called ${JSON.stringify(text)}`, { hint: 'list containers: berth ps -a' });
 
+/** For commands that need a running container. */
+export const notRunning = (container: Container, exitCode: number): CliError =>
+  new CliError(`container ${titleOf(container)} is not running`, {
+    exitCode,
+    hint: `start it: berth start ${titleOf(container)}`,
+  });
+
 /** The state of the container's task; undefined when it has none. */
 export async function findTask(client: BerthClient, id: string): Promise<TaskState | undefined> {
   const { isKind } = await import('../client/index.ts');

@@ -105,8 +105,13 @@ function hintFor(error: unknown, command: string): string | undefined {
         return 'check the name and tag; private images need --user';
       if (runtimeMissing.test(message)) return 'name an installed runtime: --runtime crun or --runtime runc';
       return /container/.test(message) ? 'list containers: berth ps -a' : undefined;
+    case 'already_exists':
+      return /^container name/.test(message)
+        ? 'remove that container (berth rm), or choose another --name'
+        : undefined;
     case 'unauthenticated':
     case 'permission_denied':
+      if (/credentials were refused/.test(message)) return 'check the name and the password';
       return command === 'pull' || command === 'run' ? 'give credentials: berth pull --user name' : undefined;
     case 'unavailable':
       return command === 'pull' || command === 'run' ? 'can this machine reach the registry?' : undefined;

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { outcome } from './command.ts';
+import { commandElsewhere, optionElsewhere } from './not-here.ts';
 import { ownVersion } from './own-version.ts';
 import { makeProgram } from './program.ts';
 
@@ -36,19 +37,24 @@ function usage(error: CommanderError, errors: readonly string[], args: readonly 
   if (error.exitCode === 0) return 0;
   const known = new Set(makeProgram('').commands.map((one) => one.name()));
   const command = args.find((arg) => known.has(arg));
-  const text = errors
-    .join('')
-    .replace(/^error: /, '')
-    .trimEnd();
   const help = command === undefined ? 'berth --help' : `berth ${command} --help`;
-  process.stderr.write(`berth: ${text}\nSee '${help}'.\n`);
+  process.stderr.write(`berth: ${explain(errors.join(''), command)}\nSee '${help}'.\n`);
   return command === 'run' || command === 'exec' ? runUsageError : usageError;
+}
+
+/** commander's words and suggestion, or what is known of other tools' options and commands. */
+function explain(text: string, command: string | undefined): string {
+  const plain = text.replace(/^error: /, '').trimEnd();
+  const [, what, name = ''] = /^unknown (option|command) '([^']*)'/.exec(plain) ?? [];
+  const elsewhere =
+    what === 'command' ? commandElsewhere(name) : command === 'run' ? optionElsewhere(name) : undefined;
+  return elsewhere === undefined ? plain : `${name} is not supported: ${elsewhere}`;
 }
 
 /** `berth ps | head -1` closes the pipe; that is no failure. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
+  process.exit(outcome.closedPipe?.() ?? 0);
 });
 
 const exitCode = await main(process.argv.slice(2));

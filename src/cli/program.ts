@@ -77,4 +77,5 @@ async function load(command: Command): Promise<void> {
   if (entry === undefined || !loaders.delete(command)) return;
   (await entry.load()).define(command);
   addGlobals(command, true);
+  command.addHelpText('after', '\nOptions of every command, such as --json and --format: berth --help');
 }

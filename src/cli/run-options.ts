@@ -68,7 +68,7 @@ export function addRunOptions(command: Command): void {
     .option('--cap-add <name>', 'add a capability', collect)
     .option('--cap-drop <name>', 'drop a capability, or ALL', collect)
     .option('--read-only', 'mount the root file system read-only')
-    .option('--net, --network <mode>', 'host or none')
+    .option('--net, --network <mode>', 'host or none (default: none)')
     .option('--runtime <name>', 'OCI runtime, e.g. crun, or a shim, e.g. io.containerd.runc.v2')
     .option('-l, --label <key=value>', 'set a label', collect)
     .option('--privileged', 'give all capabilities and devices')

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit, Process } from '../client/index.ts';
 import { isKind, messageOf } from '../errors/error.ts';
 import type { Cli } from './cli.ts';
+import { outcome } from './command.ts';
 import { CliError } from './failure.ts';
 import { DetachFilter, exitOnSignals, followSize, keepLineFeeds, rawTerminal } from './terminal.ts';
 
@@ -38,10 +39,11 @@ export async function runSession(
   using _stop = { [Symbol.dispose]: () => stop.abort() };
   const raw = wantsRaw(cli, target, options);
   const change = raw && cli.stdout.isTTY ? keepLineFeeds() : undefined;
-  const output = Promise.all([
-    copyOut(target.stdout, cli.stdout, change),
-    copyOut(target.stderr, cli.stderr),
-  ]);
+  const started = Promise.withResolvers<void>();
+  // Only then: what a runtime writes there when it cannot start the process is in the error, too.
+  const output = started.promise.then(() =>
+    Promise.all([copyOut(target.stdout, cli.stdout, change), copyOut(target.stderr, cli.stderr)]),
+  );
   const exit = exitOf(target, output, stop.signal);
   exit.catch(() => {});
   using _raw = raw ? rawTerminal(cli.stdin) : undefined;
@@ -50,10 +52,24 @@ export async function runSession(
   // Before the start where the runtime has a terminal by then, so that the process finds the right size.
   if (sized) await target.resize(cli.stdout.columns, cli.stdout.rows).catch(() => {});
   await startThrough(options.start, stop.signal);
+  outcome.closedPipe = () => leftRunning(cli, target);
+  started.resolve();
   using _size = sized ? followSize(cli.stdout, resizer(target)) : undefined;
   const ended = await Promise.race([exit, copyIn(cli, target, options, stop.signal)]);
   if (ended !== undefined) await Promise.race([output, sleep(outputGraceMs, undefined, { ref: false })]);
+  else if (raw) cli.stderr.write('\r\n');
   return ended;
+}
+
+/** As a program that SIGPIPE ended. */
+const brokenPipe = 141;
+
+/** Nobody reads the output any more, as after `| head`: as in docker the process goes on, which is worth a word. */
+function leftRunning(cli: Cli, { containerId, execId }: Process): number {
+  const id = containerId.slice(0, 12);
+  const what = execId === '' ? `container ${id}` : `the process in container ${id}`;
+  cli.note(`berth: the output was closed; ${what} goes on\nhint: end it: berth rm -f ${id}`);
+  return brokenPipe;
 }
 
 const wantsRaw = (cli: Cli, target: Process, options: SessionOptions): boolean =>

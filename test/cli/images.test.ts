@@ -74,7 +74,9 @@ test('a login is taken from the command line and from the file of docker login',
   const refused = await stage.berth(['pull', image]);
   assert.notEqual(refused.status, 0);
   assert.match(refused.stderr, /hint: give credentials: berth pull --user/);
-  assert.notEqual((await stage.berth(['pull', '--user', 'me:wrong', image])).status, 0);
+  const wrong = await stage.berth(['pull', '--user', 'me:wrong', image]);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.stderr, /hint: check the name and the password/);
   await stage.ok('pull', '-q', '--user', 'me:secret', image);
   const { writeFileSync } = await import('node:fs');
   const auth = Buffer.from('me:secret').toString('base64');
@@ -95,7 +97,10 @@ test('leaving the progress of a pull cancels it', async () => {
 });
 
 test('version, info and namespaces answer as words, JSON and templates', async () => {
-  assert.match(await stage.ok('version'), /^Client:\n {2}Version:[\s\S]*Server:\n {2}Version: +2\./);
+  assert.match(
+    await stage.ok('version'),
+    /^Client:\n {2}Version:[\s\S]*Server:\n {2}Version: +0\.[\s\S]*API: +containerd 2\./,
+  );
   assert.match(await stage.ok('version', '--format', '{{.Server.Version}}'), /^2\.\d+\.\d+$/);
   assert.equal(JSON.parse(await stage.ok('info', '--json')).Address, stage.daemon.address);
   assert.match(await stage.ok('info'), /Snapshotters: +overlayfs/);

@@ -122,7 +122,9 @@ test('a detached container lives through its life: ps, logs, exec, stop, start, 
   assert.equal(await stage.ok('ps', '-q', '--filter', 'label=tier=back'), '');
   assert.equal(await stage.ok('exec', id.slice(0, 8), 'echo', 'in'), 'in');
   assert.equal((await stage.berth(['exec', 'web', 'sh', '-c', 'exit 4'])).status, 4);
-  assert.equal((await stage.berth(['exec', 'web', 'nope'])).status, 127);
+  const missing = await stage.berth(['exec', 'web', 'nope']);
+  assert.equal(missing.status, 127);
+  assert.equal(missing.stderr.match(/executable file not found/g)?.length, 1, missing.stderr);
   assert.equal((await stage.berth(['exec', '-i', 'web', 'cat'], { input: 'in' })).stdout, 'in');
   assert.equal(
     await stage.ok('exec', '-e', 'X=1', '-w', '/tmp', '-u', '5', 'web', 'sh', '-c', 'echo $X; pwd; id -u'),
@@ -134,6 +136,9 @@ test('a detached container lives through its life: ps, logs, exec, stop, start, 
   assert.match((await stage.berth(['rmi', image])).stderr, /is used by the running container web/);
   assert.equal(await stage.ok('stop', 'web'), 'web');
   assert.match(await stage.ok('ps', '-a'), /Exited \(7\)/);
+  const late = await stage.berth(['exec', 'web', 'true']);
+  assert.equal(late.status, 125);
+  assert.equal(late.stderr, 'berth: container web is not running\nhint: start it: berth start web\n');
   assert.equal(await stage.ok('logs', 'web'), 'started\nbye');
   assert.match(await stage.ok('logs', '-t', '--tail', '1', 'web'), /^\d{4}-.*Z bye$/);
   assert.equal(await stage.ok('logs', '--since', '1h', 'web'), 'started\nbye');
@@ -143,6 +148,17 @@ test('a detached container lives through its life: ps, logs, exec, stop, start, 
   await stage.ok('kill', '-s', 'KILL', 'web');
   await stage.ok('rm', '-f', 'web');
   assert.match((await stage.berth(['logs', 'web'])).stderr, /no container is called "web"/);
+  await assertNothingLeft();
+});
+
+test('output that nobody reads any more: the container goes on, and the user is told how to end it', async () => {
+  const line = `set -o pipefail; ${program} run --name flood ${image} yes | head -1`;
+  const { status, stdout, stderr } = await runProgram('bash', ['-c', line], { env: stage.env });
+  assert.equal(stdout, 'y\n');
+  assert.equal(status, 141);
+  assert.match(stderr, /container [0-9a-f]{12} goes on\nhint: end it: berth rm -f/);
+  assert.match(await stage.ok('ps'), /flood$/m);
+  await stage.ok('rm', '-f', 'flood');
   await assertNothingLeft();
 });
 

@@ -15,6 +15,7 @@ test('every command has help, and help needs no daemon', async () => {
     const help = await berth([name, '--help']);
     assert.equal(help.status, 0, name);
     assert.match(help.stdout, new RegExp(`^Usage: berth ${name}`), name);
+    assert.match(help.stdout, /--json and --format: berth --help/, name);
   }
   assert.match((await berth(['help', 'run'])).stdout, /--entrypoint/);
 });
@@ -23,6 +24,12 @@ test('a wrong command line is told in one line, with the way to help, status 2, 
   const table: [string[], number, RegExp][] = [
     [['nope'], 2, /^berth: unknown command 'nope'/],
     [['ps', '--nope'], 2, /^berth: unknown option '--nope'\nSee 'berth ps --help'\.$/m],
+    [['runn'], 2, /^berth: unknown command 'runn'\n\(Did you mean run\?\)/],
+    [['__proto__'], 2, /^berth: unknown command '__proto__'/],
+    [['push', 'x'], 2, /^berth: push is not supported: it comes later/],
+    [['login'], 2, /^berth: login is not supported: .*berth pull --user/],
+    [['run', '-p', '80:80', 'x'], 125, /^berth: -p is not supported: .*--net host/],
+    [['run', '--publish=80:80', 'x'], 125, /^berth: --publish=80:80 is not supported: .*--net host/],
     [['run'], 125, /^berth: missing required argument 'image'/],
     [['run', '--memory', 'x', 'busybox'], 125, /^berth: run: invalid size "x", want/],
     [['run', '--net', 'bridge', 'busybox'], 125, /want host or none/],

@@ -19,16 +19,11 @@ export function define(command: Command): void {
 }
 
 async function attach(cli: Cli, [name = '']: readonly string[], options: Options): Promise<number> {
-  const { findContainer, findTask, titleOf } = await import('../containers.ts');
-  const { CliError } = await import('../failure.ts');
+  const { findContainer, findTask, notRunning } = await import('../containers.ts');
   const client = await cli.client();
   const container = await findContainer(client, name);
   const task = await findTask(client, container.id);
-  if (task?.status !== 'running') {
-    throw new CliError(`container ${titleOf(container)} is not running`, {
-      hint: `start it: berth start ${name}`,
-    });
-  }
+  if (task?.status !== 'running') throw notRunning(container, 1);
   return connect(cli, client, container, task, options);
 }
 

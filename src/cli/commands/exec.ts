@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { ExecOptions } from '../../client/index.ts';
+import type { BerthClient, Container, ExecOptions, Process } from '../../client/index.ts';
 import type { Cli } from '../cli.ts';
 import { act, collect } from '../command.ts';
 
@@ -40,16 +40,16 @@ async function exec(cli: Cli, [name = '', ...args]: readonly string[], options: 
     throw new CliError('the input is not a terminal', { exitCode: 125, hint: 'leave out -t' });
   }
   const client = await cli.client();
-  const { id } = await findContainer(client, name);
+  const container = await findContainer(client, name);
   const wanted = await execOptions(cli, args, options);
   if (options.detach === true) {
-    using target = await client.tasks.exec(id, wanted);
+    using target = await makeExec(client, container, wanted);
     await target.start();
     return 0;
   }
   const { runSession } = await import('../session.ts');
   const { findDetachKeys } = await import('../terminal.ts');
-  const target = await client.tasks.exec(id, { ...wanted, ...streams(options) });
+  const target = await makeExec(client, container, { ...wanted, ...streams(options) });
   const exit = await runSession(cli, target, {
     terminal: options.tty === true,
     forwardSignals: options.tty !== true,
@@ -59,6 +59,17 @@ async function exec(cli: Cli, [name = '', ...args]: readonly string[], options: 
   if (exit === undefined) return 0;
   await target.delete().catch(() => {});
   return exit.code;
+}
+
+/** Asks for the container's state only when it went wrong. */
+async function makeExec(client: BerthClient, container: Container, wanted: ExecOptions): Promise<Process> {
+  try {
+    return await client.tasks.exec(container.id, wanted);
+  } catch (error) {
+    const { findTask, notRunning } = await import('../containers.ts');
+    const task = await findTask(client, container.id);
+    throw task?.status === 'running' || task?.status === 'paused' ? error : notRunning(container, 125);
+  }
 }
 
 const streams = (options: Options) => ({ stdin: options.interactive === true, stdout: true, stderr: true });

@@ -54,8 +54,9 @@ const idsOf = (plugins: readonly Plugin[], type: string): string[] =>
 
 function words(facts: Facts): string {
   const lines: [string, string | number][] = [
-    ['Daemon', `${facts.ServerVersion}${facts.Revision === '' ? '' : ` (${facts.Revision})`}`],
+    ['Daemon', daemonText(facts)],
     ['Address', facts.Address],
+    ...places(facts),
     ['Process id', facts.Pid],
     ['UUID', facts.UUID],
     ['Namespace', facts.Namespace],
@@ -75,6 +76,23 @@ function words(facts: Facts): string {
   return lines.map(([name, value]) => `${`${name}:`.padEnd(15)} ${printable(String(value))}\n`).join('');
 }
 
+const daemonText = ({ ServerVersion, Revision }: Facts): string =>
+  Revision.startsWith('berth-')
+    ? `berth ${Revision.slice('berth-'.length)} (API of containerd ${ServerVersion})`
+    : `${ServerVersion}${Revision === '' ? '' : ` (${Revision})`}`;
+
+const placeKeys = ['root', 'state', 'path'];
+
+/** Where the daemon keeps its data, as its runtime tells. */
+const places = ({ Plugins }: Facts): [string, string][] => {
+  const exports = Plugins.find(({ Type }) => Type === 'io.containerd.runtime.v2')?.Exports ?? {};
+  return Object.entries({ Root: exports.root, State: exports.state }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value]],
+  );
+};
+
 /** What plug-ins tell about themselves, such as how layers are mounted. */
 const exported = ({ ID, Exports }: Facts['Plugins'][number]): [string, string][] =>
-  Object.entries(Exports).map(([key, value]) => [ID, `${key} ${value}`]);
+  Object.entries(Exports)
+    .filter(([key]) => !placeKeys.includes(key))
+    .map(([key, value]) => [ID, `${key} ${value}`]);

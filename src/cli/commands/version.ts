@@ -26,5 +26,10 @@ async function version(cli: Cli): Promise<void> {
 const clientText = (own: { Version: string; NodeVersion: string; Platform: string }): string =>
   `Client:\n  Version:   ${own.Version}\n  Node:      ${own.NodeVersion}\n  Platform:  ${own.Platform}\n`;
 
-const serverText = (server: { Version: string; Revision: string }): string =>
-  `\nServer:\n  Version:   ${server.Version}\n  Revision:  ${server.Revision}\n`;
+/** Berth tells containerd's clients which containerd it stands for, and its own version as the revision. */
+function serverText({ Version: api, Revision: revision }: { Version: string; Revision: string }): string {
+  const version = /^berth-(.+)$/.exec(revision)?.[1];
+  return version === undefined
+    ? `\nServer:\n  Version:   ${api}\n  Revision:  ${revision}\n`
+    : `\nServer:\n  Version:   ${version}\n  API:       containerd ${api}\n`;
+}
