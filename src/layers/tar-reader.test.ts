@@ -68,7 +68,7 @@ test('names are kept byte for byte', () => {
   assert.equal(one(tar(gnuLong('L', name), { magic: 'gnu' })).name, name.toString('latin1'));
 });
 
-test('PAX beats GNU long names, which beat the header, and each concerns one member only', () => {
+test('CVE-2021-37701, CVE-2026-59873: PAX beats GNU long names, which beat the header, and each concerns one member only', () => {
   const archive = tar(gnuLong('L', 'gnu'), paxHeader({ path: 'pax' }), file('old'), file('next'));
   assert.deepEqual(
     read(archive).map(({ name }) => name),
@@ -275,7 +275,7 @@ describe('refuses as invalid', () => {
     });
 });
 
-test('a sparse map of a million runs is refused before it takes memory', () => {
+test('CVE-2017-14992, CVE-2025-58183: a sparse map of a million runs is refused before it takes memory', () => {
   const runs = 1_000_000;
   const body = Buffer.from(`${runs}\n${'0\n0\n'.repeat(runs)}`);
   const archive = tar(

@@ -34,7 +34,7 @@ test('an index with attestation manifests still works', () => {
   assert.equal(childrenOf(parsed)[1]?.platform?.os, 'unknown');
 });
 
-test('CVE-2021-41190: a document with two meanings is refused', () => {
+test('CVE-2021-41190, CVE-2014-8179: a document with two meanings, or with more behind it, is refused', () => {
   refuses({ ...manifest, manifests: [child] });
   refuses({ ...index, layers: [] });
   refuses({ ...index, config });
@@ -126,7 +126,7 @@ test('a document with a very long string is read', () => {
   assert.equal(parseManifest(bytes({ ...manifest, annotations })).annotations?.long?.length, 2_000_000);
 });
 
-test('keys such as __proto__ are data', () => {
+test('security.md §1.6, prototype pollution: keys such as __proto__ are data', () => {
   const text = JSON.stringify(manifest).replace('{', '{"annotations":{"__proto__":"x","constructor":"y"},');
   const { annotations = {} } = parseManifest(bytes(text));
   assert.deepEqual(Object.keys(annotations), ['__proto__', 'constructor']);

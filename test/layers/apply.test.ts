@@ -148,7 +148,7 @@ test('owners, modes, times, xattrs and kinds of files are what the layer says', 
   assert.deepEqual([facts('world')[0], facts('none')[0]], ['777', '0']);
 });
 
-test('no layer sets attributes that overlayfs or the kernel trust', async () => {
+test('security.md §1.7, xattrs: no layer sets attributes that overlayfs or the kernel trust', async () => {
   using sandbox = makeSandbox();
   const hostile = [
     'trusted.overlay.opaque',

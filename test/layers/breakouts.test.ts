@@ -7,8 +7,8 @@ import { dir, file, hardlink, symlink, type TarMember, tar } from '../kit/tar-bu
 import { applyTar, makeSandbox, type Sandbox, upperMount } from './sandbox.ts';
 
 /**
- * The extraction matrix of security.md §1.7 (the cases of containerd's TestBreakouts by name), over an empty directory,
- * one that has files, and an overlay's upperdir. Whatever the outcome, the host beside the target must not change.
+ * The extraction matrix of security.md §1.7 (the cases of containerd's TestBreakouts by name; CVE-2014-6407,
+ * CVE-2014-9357, CVE-2025-11395), over an empty directory, one that has files, and an overlay's upperdir. Whatever the outcome, the host beside the target must not change.
  */
 interface Case {
   readonly members: (s: Sandbox) => (TarMember | Buffer)[];

@@ -92,7 +92,7 @@ describe('bytes that are not what they are said to be', () => {
       });
     });
 
-  test('a truncated gzip, random bytes and nothing at all end in seconds with an error, right digest or not', async () => {
+  test('CVE-2021-20291: a truncated gzip, random bytes and nothing at all end in seconds with an error, right digest or not', async () => {
     const tar = tarOf({ big: randomBytes(100_000) });
     for (const bytes of [
       gzipSync(tar).subarray(0, 50_000),
@@ -162,7 +162,7 @@ describe('documents that make no sense', () => {
       await refused({ kind: 'invalid_argument' });
     });
 
-  test('a config that is not JSON, not an object, or counts other layers is invalid', async () => {
+  test('CVE-2024-36620: a config that is not JSON, not an object, or counts other layers is invalid', async () => {
     for (const change of [
       { configText: 'not json' },
       { configText: '[]' },
@@ -193,7 +193,7 @@ describe('documents that make no sense', () => {
     await run({ unpack: [] });
   });
 
-  test('an index in itself eight times over is fine, deeper is not', async () => {
+  test('security.md §1.7: an index in itself eight times over is fine, deeper is not', async () => {
     const image = registry.addImage('x/y', 'inner', tars);
     let child: Descriptor = { ...image, platform: amd64 };
     const nest = (times: number) => {

@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { violations } from '../kit/checker.ts';
+import { commandOf, processesOf } from '../kit/daemon.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { run } from '../kit/run.ts';
 import { dir, file, symlink, type TarMember } from '../kit/tar-builder.ts';
@@ -69,9 +62,7 @@ describe('the environment of an image', () => {
 
   test('CVE-2026-57231: the shim has nothing of the daemon’s environment', async () => {
     await stage.sh('true', stage.image('plain'));
-    const shims = readdirSync('/proc').filter((pid) =>
-      commandOf(pid).startsWith(`berth-shim ${stage.daemon.state}`),
-    );
+    const shims = processesOf(stage.daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
     assert.equal(shims.length, 1);
     const names = readFileSync(`/proc/${shims[0]}/environ`, 'utf8')
       .split('\0')
@@ -157,14 +148,6 @@ for fd in os.listdir('/proc/self/fd'):
 with open('${seen}', 'a') as file: file.write(json.dumps({'args': sys.argv, 'env': dict(os.environ), 'fds': fds}) + chr(10))
 os.execvp('runc', ['runc'] + sys.argv[1:])
 `;
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
-}
 
 test('CVE-2026-53488: labels of an image that daemons act on are dropped with a warning, a client’s own stay', async () => {
   const marker = join(outside, 'executed');
@@ -430,3 +413,45 @@ async function running(image: string): Promise<AsyncDisposable> {
     [Symbol.asyncDispose]: async () => assert.equal((await stage.cli('rm', '-f', 'user')).status, 0),
   };
 }
+
+test('CVE-2026-95839: a client that asks for a malformed image a hundred times gets a hundred answers, and the next pull works', async () => {
+  const { registry, berth, daemon } = stage;
+  const slots: readonly ((odd: object, layers: readonly object[]) => object)[] = [
+    (odd) => ({ subject: odd }),
+    (odd) => ({ config: odd }),
+    (odd, layers) => ({ layers: [...layers, odd] }),
+  ];
+  const digests = ['', 'sha256:', 'sha256:../../x', `md5:${'a'.repeat(32)}`, 5, null, []];
+  const { pid } = daemon;
+  const image = stage.image('right');
+  await berth.images.pull(image).image();
+  await until(() => openFds(pid) < 200, 'earlier connections to close');
+  const before = openFds(pid);
+  for (let i = 0; i < 100; i++) {
+    const slot = slots[i % slots.length] ?? assert.fail();
+    const odd = {
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      size: 5,
+      digest: digests[i % digests.length],
+    };
+    const manifest = (layers: readonly object[]) => ({ ...slot(odd, layers) }) as Record<string, unknown>;
+    registry.addImage('malformed', 'x', [], { manifest });
+    const reference = image.replace('right', 'malformed');
+    await assert.rejects(berth.images.pull(reference).image(), { kind: 'invalid_argument' });
+  }
+  assert.equal(daemon.pid, pid);
+  await until(() => openFds(pid) <= before + 5, `descriptors to be back at ${before}`);
+  await berth.images.pull(image).image();
+  await assertUnharmed();
+});
+
+test('CVE-2019-14891: a container over its memory limit is killed, shim, daemon and the next container are not', async () => {
+  const bomb = 'x=a; while true; do x=$x$x; done';
+  const image = stage.image('plain');
+  const shim = () => processesOf(stage.daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
+  const [before] = shim();
+  const { status } = await stage.cli('run', '--rm', '-q', '-m', '32m', image, '/bin/sh', '-c', bomb);
+  assert.equal(status, 137);
+  assert.deepEqual(shim(), [before]);
+  assert.equal(await stage.sh('pwd', image), '/');
+});

@@ -206,3 +206,55 @@ test('labels named as parts of prototypes come back from every store exactly as 
   }
   assert.equal(({} as Record<string, unknown>).a, undefined);
 });
+
+test('security.md §1.7: what one namespace has, another neither lists, reads, changes nor removes', async () => {
+  const address = daemon.address;
+  using owner = connect({ address, namespace: 'owner' });
+  using thief = connect({ address, namespace: 'thief' });
+  const [mine, theirs] = [owner.context(), thief.context()];
+  const bytes = Buffer.from('belongs to the owner');
+  await using writer = await owner.content.writer(mine, { ref: 'own' });
+  await writer.write(bytes);
+  const digest = await writer.commit({ labels: { 'containerd.io/gc.root': 'x' } });
+  await owner.snapshotter().prepare(mine, 'own', '');
+  await owner.containers.createRecord({ ...record, id: 'own' });
+  await owner.leases.create({ id: 'own' });
+  const images = createClient(Images, channel);
+  const target = { mediaType: 'application/json', digest, size: BigInt(bytes.length) };
+  await images.create({ image: { name: 'own', target } }, { namespace: 'owner' });
+  const tries: Readonly<Record<string, () => Promise<unknown>>> = {
+    'content info': () => thief.content.info(theirs, digest),
+    'content reader': () => thief.content.reader(theirs, digest),
+    'content delete': () => thief.content.delete(theirs, digest),
+    'snapshot mounts': () => thief.snapshotter().mounts(theirs, 'own'),
+    'snapshot on it': () => thief.snapshotter().prepare(theirs, 'new', 'own'),
+    'snapshot remove': () => thief.snapshotter().remove(theirs, 'own'),
+    'container get': () => thief.containers.get('own'),
+    'container label': () => thief.containers.label('own', { a: 'b' }),
+    'container remove': () => thief.containers.remove('own', { force: true }),
+    'container logs': async () => {
+      for await (const _ of thief.containers.logs('own'));
+    },
+    'task create': () => thief.tasks.create('own'),
+    'lease delete': () => thief.leases.delete('own'),
+    'lease resources': () => thief.leases.listResources('own'),
+    'image get': () => images.get({ name: 'own' }, { namespace: 'thief' }),
+    'image delete': () => images.delete({ name: 'own' }, { namespace: 'thief' }),
+    'image of its content': () =>
+      images
+        .create({ image: { name: 'new', target } }, { namespace: 'thief' })
+        .then(() => thief.content.info(theirs, digest)),
+  };
+  for (const [name, attempt] of Object.entries(tries))
+    await assert.rejects(attempt, { kind: 'not_found' }, name);
+  const lists = [
+    thief.content.list(theirs),
+    thief.snapshotter().list(theirs),
+    thief.containers.list(),
+    thief.leases.list(),
+    thief.tasks.list(),
+  ];
+  for (const list of await Promise.all(lists)) assert.equal(list.length, 0);
+  assert.equal((await owner.content.info(mine, digest)).digest, digest);
+  assert.equal((await owner.containers.get('own')).id, 'own');
+});
