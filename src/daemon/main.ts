@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { codeOf, messageOf } from '../errors/error.ts';
-import { type Config, defaultConfig, logLevels } from './config/config.ts';
+import { type Config, defaultConfig, defaultConfigPath, logLevels } from './config/config.ts';
 import { changedKeys } from './config/diff.ts';
 import { loadConfig } from './config/load.ts';
 import { renderConfig } from './config/render.ts';
@@ -14,11 +14,14 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('berthd')
   .description('Berth: a container runtime daemon that speaks the API of containerd')
   .version(version)
+  .showSuggestionAfterError()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'berthd: ')) })
   .option('--root <dir>', `directory of data that outlives a reboot (default: ${defaultConfig.root})`)
   .option('--state <dir>', `directory of what a reboot may lose (default: ${defaultConfig.state})`)
   .option('-a, --address <path>', `unix socket to serve on (default: ${defaultConfig.address})`)
   .option('-c, --config <file>', 'configuration file: of Berth, or of containerd, version 2 or 3')
   .addOption(new Option('-l, --log-level <level>', 'what to log').choices(logLevels))
+  .allowExcessArguments()
   .action(() => guarded(serve));
 
 const config = program.command('config').description('show or check the configuration');
@@ -34,11 +37,17 @@ config
   .command('check [file]')
   .description('read a configuration file and say what would become of it')
   .action((file?: string) =>
-    guarded(() => check(file ? loadConfig(file) : configFrom(program.opts<Flags>()))),
+    guarded(() => {
+      if (file === undefined && program.opts<Flags>().config === undefined && !existsSync(defaultConfigPath))
+        print(`there is no ${defaultConfigPath}, so berthd runs with its defaults\n`);
+      check(file ? loadConfig(file) : configFrom(program.opts<Flags>()));
+    }),
   );
 
 /** Loads the daemon only now: `config` needs none of it. */
 async function serve(): Promise<void> {
+  const [word] = program.args;
+  if (word !== undefined) program.error(`berthd: unknown command '${word}', want config or none`);
   const { startDaemon } = await import('./lifecycle.ts');
   await startDaemon(() => configFrom(program.opts<Flags>()), version);
 }

@@ -119,6 +119,19 @@ test('config check lists keys of containerd that mean nothing here, config defau
   assert.equal(await output(bin('berthd'), ['config', 'check', file]), 'the configuration is valid');
 });
 
+test('a wrong word on the command line starts no daemon, and says which word was meant', async () => {
+  const table: [string[], RegExp][] = [
+    [['confg'], /^berthd: unknown command 'confg', want config or none/],
+    [['config', 'chek'], /^berthd: unknown command 'chek'\n\(Did you mean check\?\)/],
+    [['--rot', '/x'], /^berthd: unknown option '--rot'\n\(Did you mean --root\?\)/],
+  ];
+  for (const [args, message] of table) {
+    const { status, stderr } = await run(bin('berthd'), args);
+    assert.equal(status, 1, args.join(' '));
+    assert.match(stderr, message);
+  }
+});
+
 test('logs in JSON are one object a line, and a call that failed is told with the id of its request', async () => {
   await using daemon = await startDaemon({ config: '[debug]\nformat = "json"\n' });
   await assert.rejects(output(ctr2, ['-a', daemon.address, 'tasks', 'start', 'nobody']), /nobody/);
