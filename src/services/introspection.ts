@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import type { Context } from '../async/context.ts';
 import { notFound } from '../errors/error.ts';
 import { type Adapt, compileFilters } from '../events/filters.ts';
@@ -51,7 +51,7 @@ export function introspectionService(source: IntrospectionSource): ServiceBindin
       return {
         uuid: source.uuid,
         pid: BigInt(process.pid),
-        pidns: await pidNamespace(),
+        pidns: pidNamespace(),
         deprecations: source.deprecations().map(deprecationToWire),
       };
     },
@@ -64,10 +64,12 @@ export function introspectionService(source: IntrospectionSource): ServiceBindin
   });
 }
 
-/** Inode of the PID namespace of this process. */
-async function pidNamespace(): Promise<bigint> {
-  return (await stat('/proc/self/ns/pid', { bigint: true })).ino;
+/** Inode of the PID namespace of this process, which never changes. Looked up without a thread: procfs does not block. */
+function pidNamespace(): bigint {
+  knownPidNamespace ??= statSync('/proc/self/ns/pid', { bigint: true }).ino;
+  return knownPidNamespace;
 }
+let knownPidNamespace: bigint | undefined;
 
 /** As containerd, one value a field; of platforms and capabilities, which are lists, `capabilities.<name>` can be asked. */
 const fieldsOf =
