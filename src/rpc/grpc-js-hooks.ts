@@ -1,4 +1,4 @@
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session } from 'node:http2';
 import { type Server, setLogger } from '@grpc/grpc-js';
 import { Code } from './status.ts';
 
@@ -28,7 +28,7 @@ export function silenceGrpcJs(): void {
 }
 
 /** Larger HTTP/2 windows, bounded headers, bad frames that end one connection only, deadlines beyond 24 days. */
-export function tuneHttp2(server: Server, unaryPaths: ReadonlySet<string>): void {
+export function tuneHttp2(server: Server): void {
   const internals = server as unknown as Internals;
   Object.assign(internals.commonServerOptions, { settings, maxHeaderListPairs: 128 });
   const create = internals.createHttp2Server.bind(server);
@@ -36,26 +36,8 @@ export function tuneHttp2(server: Server, unaryPaths: ReadonlySet<string>): void
     const http2 = create(credentials);
     http2.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(connectionWindowBytes));
     http2.on('sessionError', () => {});
-    http2.prependListener('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      shortenTimeout(headers);
-      if (unaryPaths.has(headers[':path'] as string)) endWithAnswer(stream);
-    });
+    http2.prependListener('stream', (_stream, headers: IncomingHttpHeaders) => shortenTimeout(headers));
     return http2;
-  };
-}
-
-/**
- * grpc-js sends the status of a unary call when the answer has left the process: one more turn of the event loop and
- * one more write for each call. Told at once that it has, it ends the stream in the same turn, and Node sends both
- * together. A write that fails destroys the stream, which grpc-js hears by itself.
- */
-function endWithAnswer(stream: ServerHttp2Stream): void {
-  const write = stream.write.bind(stream) as (chunk: unknown) => boolean;
-  stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
-    const more = write(chunk);
-    const written = rest.at(-1);
-    if (typeof written === 'function') written();
-    return more;
   };
 }
 

@@ -1,5 +1,5 @@
 import type net from 'node:net';
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import type { DescMethod } from '@bufbuild/protobuf';
 import {
   Server,
   ServerCredentials,
@@ -47,7 +47,7 @@ export class GrpcServer {
       'grpc.enable_channelz': 0,
     });
     silenceGrpcJs();
-    tuneHttp2(this.#server, new Set(bindings.flatMap(({ desc }) => unaryPathsOf(desc))));
+    tuneHttp2(this.#server);
     nameUnknownMethods(this.#server, new Set(bindings.map((binding) => binding.desc.typeName)));
     for (const binding of bindings) this.#add(binding);
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -113,7 +113,7 @@ export class GrpcServer {
   /** The one interceptor: context, log, hooks around every call. */
   #run(method: DescMethod): Run {
     const service = method.parent.typeName;
-    const path = pathOf(method);
+    const path = `/${service}/${method.name}`;
     return async (call, work) => {
       const requestId = ++this.#lastRequest;
       const log = requestLog(this.#log, requestId, path);
@@ -142,11 +142,6 @@ export class GrpcServer {
   }
 }
 
-const pathOf = ({ parent, name }: DescMethod): string => `/${parent.typeName}/${name}`;
-
-const unaryPathsOf = ({ methods }: DescService): string[] =>
-  methods.filter(({ methodKind }) => methodKind === 'unary').map(pathOf);
-
 /**
  * What grpc-js asks every socket at every call: the name comes back from getPeer(). The others are empty on a unix
  * socket, but finding that out each time takes a quarter of a small call.
@@ -159,7 +154,7 @@ function nameSocket(socket: net.Socket, name: string): void {
 
 function definitionOf(method: DescMethod): ServiceDefinition[string] {
   return {
-    path: pathOf(method),
+    path: `/${method.parent.typeName}/${method.name}`,
     requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
     responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
     requestSerialize: encoder(method.input),
