@@ -36,11 +36,11 @@ const isFull = (error: unknown) => {
 };
 
 test('content that does not fit is refused as such, the ingest can be resumed, and freed space is used', async (t) => {
-  await using metadata = await open(smallDisk(t, '4m'));
+  await using metadata = await open(smallDisk(t, '16m'));
   const ctx = daemonContext(silentLog, 'testing');
   {
     await using writer = await metadata.content.writer(ctx, { ref: 'big' });
-    await assert.rejects(writer.write(randomBytes(8 << 20)), isFull);
+    await assert.rejects(writer.write(randomBytes(24 << 20)), isFull);
     await writer.truncate(0);
     await writer.write(randomBytes(1000));
     await writer.commit();
@@ -49,7 +49,7 @@ test('content that does not fit is refused as such, the ingest can be resumed, a
 });
 
 test('a database that cannot grow refuses the mutation, keeps what it has and goes on when there is space', async (t) => {
-  const directory = smallDisk(t, '3m');
+  const directory = smallDisk(t, '12m');
   const ctx = daemonContext(silentLog, 'testing');
   const labels = { k: 'x'.repeat(4000) };
   let made = 0;
@@ -60,7 +60,7 @@ test('a database that cannot grow refuses the mutation, keeps what it has and go
     };
     await assert.rejects(fill(), isFull);
     assert.equal((await metadata.leases.list(ctx)).length, made);
-    execFileSync('mount', ['-o', 'remount,size=8m', directory]);
+    execFileSync('mount', ['-o', 'remount,size=32m', directory]);
     await metadata.leases.create(ctx, { id: 'after', labels });
   }
   await using metadata = await open(directory);
