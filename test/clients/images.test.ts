@@ -73,7 +73,7 @@ checkWithBoth(
     },
     'images export by Transfer is told to be not implemented yet': {
       line: '$C images export e.tar $IMG; s=$?; rm -f e.tar; exit $s',
-      shows: /not implemented$/,
+      shows: /: not implemented$/m,
       status: 1,
       only: 'v2',
     },
