@@ -3,9 +3,9 @@ import type { Log } from './context.ts';
 import { withDeadline } from './deadline.ts';
 
 /** Undoing gets this long, whatever has become of the caller. */
-export const cleanupTimeoutMs = 10_000;
+const cleanupTimeoutMs = 10_000;
 
-export type Undo = (signal: AbortSignal) => Promise<unknown>;
+type Undo = (signal: AbortSignal) => Promise<unknown>;
 
 /**
  * Undoes something on a deadline of its own, because the caller's signal may be why it must be undone. Never throws, so
@@ -23,13 +23,3 @@ export async function cleanUp(
     log.warn({ error: messageOf(error) }, `could not ${what}`);
   }
 }
-
-/** {@link cleanUp} as a step for an AsyncDisposableStack: `undo.use(cleanupStep('remove the snapshot', log, …))`. */
-export const cleanupStep = (
-  what: string,
-  log: Log,
-  undo: Undo,
-  timeoutMs = cleanupTimeoutMs,
-): AsyncDisposable => ({
-  [Symbol.asyncDispose]: () => cleanUp(what, log, undo, timeoutMs),
-});

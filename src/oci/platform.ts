@@ -66,20 +66,6 @@ export function platformMatcher(wanted: Platform): PlatformMatcher {
   return { rank: (platform) => ranks.get(formatPlatform(normalizePlatform(platform))) };
 }
 
-/** Accepts the wanted platforms in their order, each with what it can run. */
-export function anyPlatformMatcher(wanted: readonly Platform[]): PlatformMatcher {
-  const matchers = wanted.map(platformMatcher);
-  return {
-    rank(platform) {
-      for (const [i, matcher] of matchers.entries()) {
-        const rank = matcher.rank(platform);
-        if (rank !== undefined) return i * 100 + rank;
-      }
-      return undefined;
-    },
-  };
-}
-
 function platformVector(p: Platform): Platform[] {
   const { os, architecture, variant = '' } = p;
   const lower = (from: number, to: number): Platform[] =>

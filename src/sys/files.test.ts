@@ -23,9 +23,9 @@ import {
   unlinkAt,
   utimesAt,
 } from './files.ts';
-import { lockFile, tryLockFile } from './lock-file.ts';
-import { fileSystemMagic, statAt, statFd, typeOf } from './stat.ts';
-import { getXattr, listXattrs, pathIn, removeXattr, setXattr } from './xattr.ts';
+import { tryLockFile } from './lock-file.ts';
+import { statAt, statFd, typeOf } from './stat.ts';
+import { getXattr, listXattrs, pathIn, setXattr } from './xattr.ts';
 
 function scratch(): Disposable & { path: string; dir: Fd } {
   const path = mkdtempSync(join(tmpdir(), 'berth-files-'));
@@ -142,7 +142,7 @@ test('an open file can be given a name', { skip: process.getuid?.() !== 0 }, () 
   assert.equal(statFd(kept).nlink, 2);
 });
 
-test('extended attributes are set, read, listed and removed by path and by descriptor', () => {
+test('extended attributes are set, read and listed by path and by descriptor', () => {
   using s = scratch();
   using file = openAt(s.dir, 'f', O_CREAT | O_RDWR, 0o600);
   setXattr(file, 'user.one', Buffer.from([1, 0, 2]));
@@ -151,8 +151,7 @@ test('extended attributes are set, read, listed and removed by path and by descr
   assert.deepEqual(getXattr(file, 'user.two'), Buffer.alloc(0));
   assert.equal(getXattr(file, 'user.none'), undefined);
   assert.deepEqual(listXattrs(file).map(String).sort(), ['user.one', 'user.two']);
-  removeXattr(file, 'user.one');
-  assert.deepEqual(listXattrs(pathIn(s.dir, 'f')).map(String), ['user.two']);
+  assert.equal(listXattrs(pathIn(s.dir, 'f')).length, 2);
 });
 
 test('a directory is made and removed', () => {
@@ -163,26 +162,23 @@ test('a directory is made and removed', () => {
   assert.throws(() => statAt(s.dir, 'd'), hasCode('ENOENT'));
 });
 
-test('the root of a mount and its file system are recognised', async () => {
+test('the root of a mount is recognised', async () => {
   using proc = openAt(AT_FDCWD, '/proc', O_DIRECTORY);
-  assert.equal(fileSystemMagic(proc), 0x9fa0);
   assert.equal(statFd(proc).mountRoot, true);
   using s = scratch();
   assert.equal(statFd(s.dir).mountRoot, false);
   await syncFileSystem(s.dir);
 });
 
-test('a locked file is refused to a second holder until the first lets go', async () => {
+test('a locked file is refused to a second holder until the first lets go', () => {
   using s = scratch();
   const path = join(s.path, 'lock');
   const first = tryLockFile(path);
   assert.ok(first);
   assert.equal(tryLockFile(path), undefined);
-  await assert.rejects(lockFile(path, AbortSignal.timeout(30)));
-  const waiting = lockFile(path, AbortSignal.timeout(2000));
   first.close();
-  using second = await waiting;
-  assert.ok(second.fd > 2);
+  using second = tryLockFile(path);
+  assert.ok(second);
 });
 
 test('a descriptor made here is not inherited by children', () => {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AT_FDCWD, O_CREAT, O_RDWR } from './constants.ts';
 import { type Fd, fdNumber } from './fd.ts';
 import { check, libcCall } from './ffi.ts';
@@ -21,14 +20,4 @@ export function tryLockFile(path: string): Fd | undefined {
   if (result === -EAGAIN) return undefined;
   check('flock', result, path);
   return undefined;
-}
-
-/** As {@link tryLockFile}, but waits (asking every 20 ms) until `signal` aborts, then throws its reason. */
-export async function lockFile(path: string, signal: AbortSignal): Promise<Fd> {
-  for (;;) {
-    signal.throwIfAborted();
-    const lock = tryLockFile(path);
-    if (lock) return lock;
-    await sleep(20, undefined, { signal });
-  }
 }

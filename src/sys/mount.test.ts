@@ -16,7 +16,7 @@ import { test } from 'node:test';
 import { codeOf, kindOf } from '../errors/error.ts';
 import { type Mount, mountAll, unmount, unmountAll, unmountTree } from './mount.ts';
 import { parseMountOptions } from './mount-options.ts';
-import { findMount, parseMountinfo } from './mountinfo.ts';
+import { listMounts, parseMountinfo } from './mountinfo.ts';
 import { removeTree } from './remove-tree.ts';
 import { mountTemporarily, withTempMount } from './temp-mount.ts';
 
@@ -43,6 +43,9 @@ const bind = (source: string, ...options: string[]): Mount => ({
   options: ['rbind', ...options],
 });
 const tmpfs: Mount = { type: 'tmpfs', source: 'tmpfs', options: ['size=1m', 'nosuid', 'mode=0755'] };
+
+/** The topmost mount at exactly `path`. */
+const findMount = (path: string) => listMounts().findLast((mount) => mount.mountPoint === path);
 
 test('option words become flags, propagation and data; the last word wins', () => {
   const parsed = parseMountOptions([

@@ -23,10 +23,6 @@ export interface MountInfo {
 export const listMounts = (pid: number | 'self' = 'self'): MountInfo[] =>
   parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`));
 
-/** The topmost mount at exactly `path` (absolute, no symlinks), or undefined. */
-export const findMount = (path: string): MountInfo | undefined =>
-  listMounts().findLast((mount) => mount.mountPoint === path);
-
 /** Lines that do not have the form are left out. */
 export function parseMountinfo(bytes: Uint8Array): MountInfo[] {
   const lines = Buffer.from(bytes).toString('latin1').split('\n');

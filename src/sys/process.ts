@@ -1,23 +1,15 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { codeOf } from '../errors/error.ts';
 import { check, libcCall } from './ffi.ts';
 
 const prctlCall = libcCall('prctl', ['int', 'uint64', 'uint64', 'uint64', 'uint64']);
 const waitidCall = libcCall('waitid', ['int', 'uint32', 'void *', 'int']);
 const PR_SET_CHILD_SUBREAPER = 36;
-const PR_GET_CHILD_SUBREAPER = 37;
 
 /** Orphans among this process's descendants become its children from now on. @throws SysError */
 export function becomeSubreaper(): void {
   check('prctl', prctlCall(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
 }
-
-export function isSubreaper(): boolean {
-  const flag = Buffer.alloc(4);
-  check('prctl', prctlGetCall(PR_GET_CHILD_SUBREAPER, flag, 0, 0, 0));
-  return flag.readInt32LE(0) === 1;
-}
-const prctlGetCall = libcCall('prctl', ['int', 'void *', 'uint64', 'uint64', 'uint64']);
 
 /** How a process ended. */
 export interface Exit {
@@ -42,9 +34,6 @@ const siginfo = Buffer.alloc(128);
  * itself spawned (and reaps) hides others for a moment: ask again on the next SIGCHLD or turn of the loop.
  */
 export const peekExitedChild = (): Exit | undefined => waitFor(P_ALL, 0, WEXITED | WNOHANG | WNOWAIT);
-
-/** How child `pid` ended, without reaping it; undefined while it runs or when it is no child. */
-export const peekExit = (pid: number): Exit | undefined => waitFor(P_PID, pid, WEXITED | WNOHANG | WNOWAIT);
 
 /** Reaps child `pid` if it has ended; undefined while it runs or when it is no child. Never for what Node spawned. */
 export const reapChild = (pid: number): Exit | undefined => waitFor(P_PID, pid, WEXITED | WNOHANG);
@@ -107,9 +96,3 @@ export function signalProcess(pid: number, signal: number): boolean {
     throw error;
   }
 }
-
-export type NamespaceKind = 'mnt' | 'pid' | 'net' | 'ipc' | 'uts' | 'user' | 'cgroup' | 'time';
-
-/** The number of a namespace; two processes share it where the numbers are equal. @throws ENOENT, EACCES */
-export const namespaceInode = (pid: number | 'self', kind: NamespaceKind): bigint =>
-  statSync(`/proc/${pid}/ns/${kind}`, { bigint: true }).ino;

@@ -29,11 +29,6 @@ export async function removeTree(path: string): Promise<void> {
 
 const SLICE_MS = 5;
 
-/** As {@link removeTree} for one name in an open directory, without a pause: for worker threads and small trees. */
-export function removeTreeSync(dir: FdLike, name: Path): void {
-  for (const _ of steps(dir, name));
-}
-
 interface Removal {
   readonly root: Fd;
   hoisted: number;
@@ -44,7 +39,7 @@ const MAX_DEPTH = 32;
 const MAX_ROUNDS = 10_000;
 
 /** The work, with a pause offered at each entry. */
-function* steps(dir: FdLike, name: Path): Generator<void> {
+function* steps(dir: Fd, name: Path): Generator<void> {
   const top = removeFileOrOpen(dir, name);
   if (!top) return;
   using root = top;

@@ -31,7 +31,6 @@ export interface Device {
 }
 
 const statxCall = libcCall('statx', ['int', 'const char *', 'int', 'uint32', 'void *']);
-const fstatfsCall = libcCall('fstatfs', ['int', 'void *']);
 const STATX_BASIC_AND_MOUNT_ID = 0x7ff | 0x1000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const buffer = Buffer.alloc(256);
@@ -76,9 +75,3 @@ const deviceAt = (offset: number): Device => ({
   major: buffer.readUInt32LE(offset),
   minor: buffer.readUInt32LE(offset + 4),
 });
-
-/** The magic number of the file system `fd` is on, as statfs(2) lists them: 0xef53 for ext4, 0x01021994 for tmpfs. */
-export function fileSystemMagic(fd: FdLike): number {
-  check('fstatfs', fstatfsCall(fdNumber(fd), buffer));
-  return buffer.readUInt32LE(0);
-}

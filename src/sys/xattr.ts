@@ -14,8 +14,6 @@ const calls = {
   fset: libcCall('fsetxattr', ['int', 'const char *', 'void *', 'uint64', 'int']),
   llist: libcLongCall('llistxattr', ['const char *', 'void *', 'uint64']),
   flist: libcLongCall('flistxattr', ['int', 'void *', 'uint64']),
-  lremove: libcCall('lremovexattr', ['const char *', 'const char *']),
-  fremove: libcCall('fremovexattr', ['int', 'const char *']),
 };
 
 /** The kernel's own limit on values and on lists (XATTR_SIZE_MAX, XATTR_LIST_MAX). */
@@ -58,13 +56,6 @@ export function listXattrs(file: XattrTarget): Buffer[] {
     names.push(Buffer.from(list.subarray(start, end)));
   }
   return names;
-}
-
-/** @throws SysError (ENODATA where there is none) */
-export function removeXattr(file: XattrTarget, name: Path): void {
-  const key = cPath(name);
-  const result = isPath(file) ? calls.lremove(cPath(file), key) : calls.fremove(fdNumber(file), key);
-  check('removexattr', result, textOf(file));
 }
 
 /** A path of one component under an open directory, for calls that have no *at form. The name is not followed. */
