@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { codeOf, invalidArgument, messageOf, resourceExhausted } from '../errors/error.ts';
+import type { LayerCompression } from '../oci/media-types.ts';
 import { defaultLayerLimits, type InflateLimits } from './limits.ts';
-import { type Compression, compressionOf, sniffCompression } from './media-type.ts';
+import { compressionOf, sniffCompression } from './media-type.ts';
 
 const outputChunkBytes = 1 << 20;
 const readAheadBytes = 2 << 20;
@@ -31,7 +32,11 @@ export async function* decompress(
   }
 }
 
-function agreed(declared: Compression | undefined, found: Compression, mediaType: string): Compression {
+function agreed(
+  declared: LayerCompression | undefined,
+  found: LayerCompression,
+  mediaType: string,
+): LayerCompression {
   if (declared === undefined || declared === found) return found;
   throw invalidArgument(
     `layer is ${found === 'none' ? 'not compressed' : found} but its media type is ${mediaType}`,
@@ -68,7 +73,10 @@ async function* startingWith(head: Buffer, source: AsyncGenerator<Buffer>): Asyn
   yield* source;
 }
 
-async function* inflate(source: AsyncGenerator<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
+async function* inflate(
+  source: AsyncGenerator<Buffer>,
+  compression: LayerCompression,
+): AsyncGenerator<Buffer> {
   if (compression === 'none') {
     yield* source;
     return;

@@ -1,38 +1,23 @@
 import { invalidArgument } from '../errors/error.ts';
-
-export type Compression = 'none' | 'gzip' | 'zstd';
-
-const layerTypes: Readonly<Record<string, Compression>> = {
-  'application/vnd.oci.image.layer.v1.tar': 'none',
-  'application/vnd.oci.image.layer.v1.tar+gzip': 'gzip',
-  'application/vnd.oci.image.layer.v1.tar+zstd': 'zstd',
-  'application/vnd.oci.image.layer.nondistributable.v1.tar': 'none',
-  'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip': 'gzip',
-  'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd': 'zstd',
-  'application/vnd.docker.image.rootfs.diff.tar': 'none',
-  'application/vnd.docker.image.rootfs.diff.tar.gzip': 'gzip',
-  'application/vnd.docker.image.rootfs.diff.tar.zstd': 'zstd',
-  'application/vnd.docker.image.rootfs.foreign.diff.tar': 'none',
-  'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip': 'gzip',
-};
+import { findLayerCompression, type LayerCompression, mediaTypes } from '../oci/media-types.ts';
 
 /** Media type of what a layer is once inflated. */
-export const uncompressedLayerType = 'application/vnd.oci.image.layer.v1.tar';
+export const uncompressedLayerType = mediaTypes.ociLayer;
 
 /**
  * How a layer of this media type is compressed. Docker's plain tar type has been used for gzip too, so it answers
  * undefined: the bytes decide. @throws invalid_argument when it is not a layer type Berth can apply
  */
-export function compressionOf(mediaType: string): Compression | undefined {
-  if (mediaType === 'application/vnd.docker.image.rootfs.diff.tar') return undefined;
-  const compression = Object.hasOwn(layerTypes, mediaType) ? layerTypes[mediaType] : undefined;
+export function compressionOf(mediaType: string): LayerCompression | undefined {
+  if (mediaType === mediaTypes.dockerLayer) return undefined;
+  const compression = findLayerCompression(mediaType);
   if (compression === undefined)
     throw invalidArgument(`unsupported layer media type ${JSON.stringify(mediaType.slice(0, 200))}`);
   return compression;
 }
 
 /** How bytes are compressed, by their first four. @throws invalid_argument on xz and bzip2, which no layer type has */
-export function sniffCompression(head: Buffer): Compression {
+export function sniffCompression(head: Buffer): LayerCompression {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
   if (head.length < 4) return 'none';
   const magic = head.readUInt32LE(0);

@@ -29,13 +29,6 @@ export type LayerCompression = 'none' | 'gzip' | 'zstd';
 const manifests = new Set<string>([mediaTypes.ociManifest, mediaTypes.dockerManifest]);
 const indexes = new Set<string>([mediaTypes.ociIndex, mediaTypes.dockerIndex]);
 const configs = new Set<string>([mediaTypes.ociConfig, mediaTypes.dockerConfig]);
-const foreign = new Set<string>([
-  mediaTypes.ociForeignLayer,
-  mediaTypes.ociForeignLayerGzip,
-  mediaTypes.ociForeignLayerZstd,
-  mediaTypes.dockerForeignLayer,
-  mediaTypes.dockerForeignLayerGzip,
-]);
 const layers = new Map<string, LayerCompression>([
   [mediaTypes.ociLayer, 'none'],
   [mediaTypes.ociLayerGzip, 'gzip'],
@@ -61,8 +54,6 @@ export const isManifestType = (mediaType: string): boolean => manifests.has(medi
 export const isIndexType = (mediaType: string): boolean => indexes.has(mediaType);
 export const isConfigType = (mediaType: string): boolean => configs.has(mediaType);
 export const isLayerType = (mediaType: string): boolean => layers.has(mediaType);
-/** Layers whose bytes may live elsewhere (`urls`) and are not pushed. */
-export const isForeignLayerType = (mediaType: string): boolean => foreign.has(mediaType);
 /** Docker's schema 1, which nobody should run any more. */
 export const isSchema1Type = (mediaType: string): boolean =>
   mediaType === mediaTypes.dockerSchema1 || mediaType === mediaTypes.dockerSchema1Signed;
