@@ -1,13 +1,12 @@
 import type { BerthClient, Image } from '../client/index.ts';
-import { formatReference, parseReference } from '../oci/reference.ts';
+import { familiarReference, parseReference } from '../oci/reference.ts';
 import { CliError } from './failure.ts';
 
 /** Repository and tag as docker shows them; `<none>` where there is none. */
 export function splitName(name: string): { repository: string; tag: string } {
   try {
     const { domain, path, tag } = parseReference(name);
-    const repository = formatReference({ domain, path }).replace(/^docker\.io\/(?:library\/)?/, '');
-    return { repository, tag: tag ?? '<none>' };
+    return { repository: familiarReference({ domain, path }), tag: tag ?? '<none>' };
   } catch {
     return { repository: name, tag: '<none>' };
   }
