@@ -52,6 +52,13 @@ export class Bundles {
     return existsSync(join(this.path(namespace, id), recordFile));
   }
 
+  /** Whether there is a bundle at all. */
+  async any(): Promise<boolean> {
+    for (const namespace of await namesIn(this.#root))
+      if ((await namesIn(join(this.#root, namespace))).length > 0) return true;
+    return false;
+  }
+
   /** Bundles that belong to no task. */
   async withoutTask(): Promise<{ readonly namespace: string; readonly id: string }[]> {
     const all: { namespace: string; id: string }[] = [];

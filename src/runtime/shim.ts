@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs';
 import { type Context, daemonContext, type Log } from '../async/context.ts';
 import { isKind, messageOf } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import { Task } from '../gen/containerd/task/v3/task_pb.ts';
 import type { TtrpcClient, TtrpcServiceClient } from '../rpc/ttrpc-client.ts';
 import { type ShimApi, shimClient } from '../rpc/ttrpc-shim.ts';
-import { connectShim, type ShimLaunch } from './shim-launch.ts';
+import { connectShim, type ShimLaunch, shimSocketPath } from './shim-launch.ts';
 
 /** One live connection to the shim. */
 export interface ShimConnection {
@@ -19,8 +20,9 @@ const answerMs = 10_000;
 const reconnectMs = 100;
 
 /**
- * The daemon's end of berth-shim: connects, starts it when it is not there, connects again when it goes away, and
- * passes its events on. Events missed while the daemon was down come first, in order, each once.
+ * The daemon's end of berth-shim: connects, starts it when it is needed and not there, connects again when it goes
+ * away, and passes its events on. Without containers, now or earlier, there is no shim: it would be half of an idle
+ * daemon's memory. Events missed while the daemon was down come first, in order, each once.
  */
 export class Shim implements AsyncDisposable {
   readonly #launch: ShimLaunch;
@@ -30,19 +32,30 @@ export class Shim implements AsyncDisposable {
   readonly #stop = new AbortController();
   #client: TtrpcClient | undefined;
   #connecting: Promise<ShimConnection> | undefined;
+  readonly #asked = Promise.withResolvers<void>();
   #following: Promise<void>;
 
-  /** `onConnected`: called after each connection; by then the shim has taken over what an earlier one left. */
-  constructor(launch: ShimLaunch, events: Events, log: Log, onConnected: () => void = () => {}) {
+  /**
+   * `onConnected`: called after each connection; by then the shim has taken over what an earlier one left.
+   * `needed`: whether there is anything that a shim must take over at once.
+   */
+  constructor(
+    launch: ShimLaunch,
+    events: Events,
+    log: Log,
+    onConnected: () => void = () => {},
+    needed: () => Promise<boolean> = async () => true,
+  ) {
     this.#launch = launch;
     this.#events = events;
     this.#log = log;
     this.#onConnected = onConnected;
-    this.#following = this.#follow();
+    this.#following = this.#followWhenNeeded(needed);
   }
 
   /** The connection, made now where there is none. @throws unavailable */
   connection(): Promise<ShimConnection> {
+    this.#asked.resolve();
     this.#connecting ??= this.#connect();
     return this.#connecting;
   }
@@ -50,6 +63,7 @@ export class Shim implements AsyncDisposable {
   /** Lets go of the shim, which runs on. */
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#asked.resolve();
     this.#client?.close();
     await this.#following;
   }
@@ -77,6 +91,12 @@ export class Shim implements AsyncDisposable {
       this.#connecting = undefined;
       throw error;
     }
+  }
+
+  async #followWhenNeeded(needed: () => Promise<boolean>): Promise<void> {
+    if (existsSync(shimSocketPath(this.#launch.stateDir)) || (await needed())) this.#asked.resolve();
+    await this.#asked.promise;
+    await this.#follow();
   }
 
   async #follow(): Promise<void> {

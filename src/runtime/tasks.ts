@@ -41,7 +41,9 @@ export class Tasks implements AsyncDisposable {
   constructor(options: TasksOptions) {
     this.#ociRuntime = options.ociRuntime ?? '';
     this.#bundles = new Bundles(options.stateDir);
-    this.#shim = new Shim(options, options.events, options.log, () => void this.#sweep(options.log));
+    const sweep = () => void this.#sweep(options.log);
+    const needed = () => this.#bundles.any();
+    this.#shim = new Shim(options, options.events, options.log, sweep, needed);
   }
 
   /** Lets go of the shim; tasks run on. */

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../src/async/context.ts';
 import { EventExchange } from '../../src/events/exchange.ts';
+import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { Tasks } from '../../src/runtime/tasks.ts';
 import { Harness, until } from './harness.ts';
 
@@ -21,6 +22,15 @@ test('two daemons that start at once get one shim', async () => {
   const shims = readFileSync(join(h.state, 's/shim.log'), 'utf8').match(/shim serves/g) ?? [];
   assert.equal(shims.length, 1);
   assert.match(readFileSync(`/proc/${pid}/cmdline`, 'utf8'), /shim/);
+});
+
+test('no shim runs before there is a task to care for; what an earlier daemon left starts it at once', async () => {
+  await using own = new Harness();
+  await sleep(300);
+  assert.equal(existsSync(shimSocketPath(own.state)), false);
+  mkdirSync(join(own.state, 'io.containerd.runtime.v2.task/test/left'), { recursive: true });
+  await h.restart();
+  await until(() => existsSync(shimSocketPath(h.state)), 'the shim is there');
 });
 
 test('the shim has a session of its own and none of the daemon’s environment (CVE-2026-57231)', async () => {
