@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isKind } from '../errors/error.ts';
 import { cleanUp } from './cleanup.ts';
-import { silentLog } from './context.ts';
+import { daemonContext, silentLog } from './context.ts';
 import { linkSignals, withDeadline } from './deadline.ts';
 
 const never = new AbortController().signal;
@@ -45,12 +45,13 @@ test('a linked signal fires with its sources until it is disposed', () => {
 test('a failing or slow cleanup is logged and hides no error', async () => {
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+  const ctx = daemonContext(log);
   const failing = async () => {
     await using undo = new AsyncDisposableStack();
-    undo.defer(() => cleanUp('remove it', log, () => Promise.reject(new Error('busy'))));
+    undo.defer(() => cleanUp(ctx, 'remove it', () => Promise.reject(new Error('busy'))));
     throw new Error('the first error');
   };
   await assert.rejects(failing(), /^Error: the first error$/);
-  await cleanUp('wait', log, untilAborted, 10);
+  await cleanUp(ctx, 'wait', ({ signal }) => untilAborted(signal), 10);
   assert.deepEqual(warnings, ['could not remove it', 'could not wait']);
 });

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { cleanUp } from '../async/cleanup.ts';
 import type { Context } from '../async/context.ts';
 import { invalidArgument, isKind } from '../errors/error.ts';
 import { chainIdOf } from '../oci/chain-id.ts';
@@ -16,7 +17,6 @@ import { readHostFacts } from './host-facts.ts';
 import { readImageConfig } from './image-reader.ts';
 import type { ContainerParts } from './parts.ts';
 import type { Plan } from './plan.ts';
-import { undoQuietly } from './quiet-undo.ts';
 import { makeWorkingDir, openRootfs, readAccountFiles } from './rootfs.ts';
 
 /**
@@ -36,7 +36,7 @@ export async function makeContainer(
     (await findUnpacked(ctx, snapshotter, config)) ??
     (await parts.unpacker.ensureUnpacked(ctx, image, snapshotter.name));
   const mounts = await snapshotter.prepare(ctx, id, parent);
-  undo.defer(() => undoQuietly(ctx, `snapshot ${id}`, (late) => snapshotter.remove(late, id)));
+  undo.defer(() => cleanUp(ctx, `remove snapshot ${id}`, (late) => snapshotter.remove(late, id)));
   const spec = await specFor(mounts, config.process, plan);
   await parts.containers.create(ctx, recordOf(ctx, plan, config.process, spec));
 }

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { cleanUp } from '../async/cleanup.ts';
 import type { Context } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
@@ -25,7 +26,6 @@ import { readLog } from './log-follow.ts';
 import { LogPaths } from './log-paths.ts';
 import type { ContainerParts } from './parts.ts';
 import type { Plan } from './plan.ts';
-import { undoQuietly } from './quiet-undo.ts';
 import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
 import { StdioDirs } from './stdio-dirs.ts';
 import { isAlive } from './task-control.ts';
@@ -131,7 +131,7 @@ export class LocalContainers implements Containers {
     const labels = { 'containerd.io/gc.expire': new Date(Date.now() + 3_600_000).toISOString() };
     const lease = await this.#parts.leases.create(ctx, { labels });
     undo.defer(() =>
-      undoQuietly(ctx, `lease ${lease.id}`, (late) => this.#parts.leases.delete(late, lease.id)),
+      cleanUp(ctx, `remove lease ${lease.id}`, (late) => this.#parts.leases.delete(late, lease.id)),
     );
     return { ...ctx, lease: lease.id };
   }
@@ -142,7 +142,7 @@ export class LocalContainers implements Containers {
     id: string,
     undo: AsyncDisposableStack,
   ): Promise<string> {
-    undo.defer(() => undoQuietly(ctx, `logs of ${id}`, () => this.logPaths.remove(namespace, id)));
+    undo.defer(() => cleanUp(ctx, `remove the logs of ${id}`, () => this.logPaths.remove(namespace, id)));
     return this.logPaths.prepare(namespace, id);
   }
 

@@ -34,9 +34,9 @@ export async function undo(
   what: string,
   action: (ctx: Context) => Promise<unknown>,
 ): Promise<void> {
-  await cleanUp(what, ctx.log, async (signal) => {
+  await cleanUp(ctx, what, async (late) => {
     try {
-      await action({ ...ctx, signal });
+      await action(late);
     } catch (error) {
       if (!isKind(error, 'not_found')) throw error;
     }
