@@ -1,5 +1,5 @@
 import type { Any } from '../oci/any.ts';
-import { toAny } from './convert.ts';
+import { toAny } from '../rpc/any.ts';
 
 /** What mount(2) takes, destination inside the container. Options: ro, rw, rbind, rprivate, size=…, mode=… */
 export interface ContainerMount {

@@ -7,6 +7,7 @@ import {
 } from '../gen/containerd/services/containers/v1/containers_pb.ts';
 import type { Container, NewContainer } from '../metadata/container-store.ts';
 import type { Any } from '../oci/any.ts';
+import { toAny } from '../rpc/any.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import {
   type ContainerOptions,
@@ -16,7 +17,7 @@ import {
   type StdioPaths,
   toCreateRequest,
 } from './container-options.ts';
-import { fromAny, toAny, toDate } from './convert.ts';
+import { fromAny, toDate } from './convert.ts';
 
 /** Container records, and Berth's own verbs on whole containers. What runs is a task: see Tasks. */
 export interface Containers {

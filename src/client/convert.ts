@@ -26,12 +26,6 @@ export const toDigest = (text: string): Digest => parseDigest(text);
 export const fromAny = (any: WireAny | undefined): Any | undefined =>
   any === undefined ? undefined : { typeUrl: any.typeUrl, value: any.value };
 
-/** The same shape without what is undefined: wire messages know no undefined fields. */
-export const toAny = (any: Any): { typeUrl: string; value: Uint8Array<ArrayBuffer> } => ({
-  typeUrl: any.typeUrl,
-  value: Uint8Array.from(any.value),
-});
-
 /** @throws data_loss when the daemon sent no descriptor */
 export function fromDescriptor(wire: WireDescriptor | undefined): Descriptor {
   if (wire === undefined) throw dataLoss('daemon sent an image without a target');
@@ -64,6 +58,3 @@ export const fromPlatform = (wire: WirePlatform): Platform => ({
   ...(wire.variant === '' ? {} : { variant: wire.variant }),
   ...(wire.osVersion === '' ? {} : { osVersion: wire.osVersion }),
 });
-
-/** containerd's type URLs carry no host part; other clients may add one. */
-export const typeNameOf = (typeUrl: string): string => typeUrl.slice(typeUrl.lastIndexOf('/') + 1);

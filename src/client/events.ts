@@ -4,8 +4,9 @@ import { file_containerd_events_events } from '../gen/containerd/events/events_p
 import { Events as EventsService } from '../gen/containerd/services/events/v1/events_pb.ts';
 import { file_containerd_services_images_v1_images } from '../gen/containerd/services/images/v1/images_pb.ts';
 import type { Any } from '../oci/any.ts';
+import { toAny, typeNameOf } from '../rpc/any.ts';
 import type { CallOptions, Connection } from './connection.ts';
-import { fromAny, toAny, toDate, typeNameOf } from './convert.ts';
+import { fromAny, toDate } from './convert.ts';
 
 /** What happens in the daemon, in every namespace. */
 export interface Events {

@@ -3,8 +3,8 @@ import { create, type DescMessage, fromBinary, type MessageShape, toBinary } fro
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { unavailable } from '../errors/error.ts';
 import { StreamInitSchema, Streaming } from '../gen/containerd/services/streaming/v1/streaming_pb.ts';
+import { typeNameOf } from '../rpc/any.ts';
 import type { Connection } from './connection.ts';
-import { typeNameOf } from './convert.ts';
 import { Outbox } from './outbox.ts';
 
 /** A named stream of typed messages between client and daemon (containerd's Streaming service). */

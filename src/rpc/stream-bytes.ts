@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { invalidArgument } from '../errors/error.ts';
 import { DataSchema, WindowUpdateSchema } from '../gen/containerd/types/transfer/transfer_pb.ts';
+import { typeNameOf } from './any.ts';
 import type { NamedStream, StreamItem } from './named-stream.ts';
 
 /** Largest piece sent, and the credit a receiver gives at a time (containerd's core/transfer/streaming). */
@@ -38,7 +39,7 @@ export async function* receiveBytes(stream: NamedStream): AsyncGenerator<Uint8Ar
       }
       const item = await stream.receive();
       if (item === undefined) return;
-      if (typeOf(item) !== DataSchema.typeName) continue;
+      if (typeNameOf(item.typeUrl) !== DataSchema.typeName) continue;
       const { data } = fromBinary(DataSchema, item.value);
       window -= data.length;
       yield data;
@@ -52,12 +53,10 @@ async function nextCredit(stream: NamedStream): Promise<number> {
   for (;;) {
     const item = await stream.receive();
     if (item === undefined) throw invalidArgument(`receiver of stream ${stream.id} gives no more credit`);
-    if (typeOf(item) === WindowUpdateSchema.typeName)
+    if (typeNameOf(item.typeUrl) === WindowUpdateSchema.typeName)
       return Math.max(0, fromBinary(WindowUpdateSchema, item.value).update);
   }
 }
-
-const typeOf = (item: StreamItem): string => item.typeUrl.slice(item.typeUrl.lastIndexOf('/') + 1);
 
 const dataItem = (data: Uint8Array): StreamItem => ({
   typeUrl: DataSchema.typeName,

@@ -2,6 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound, resourceExhausted } from '../errors/error.ts';
 import { StreamInitSchema } from '../gen/containerd/services/streaming/v1/streaming_pb.ts';
+import { typeNameOf } from './any.ts';
 import { NamedStream, type StreamItem } from './named-stream.ts';
 
 const maxStreams = 4096;
@@ -49,7 +50,7 @@ export interface OpenStream extends Disposable {
 const keyOf = (ctx: Context, id: string): string => `${ctx.namespace}\0${id}`;
 
 function idOf(first: StreamItem): string {
-  const type = first.typeUrl.slice(first.typeUrl.lastIndexOf('/') + 1);
+  const type = typeNameOf(first.typeUrl);
   if (type !== StreamInitSchema.typeName)
     throw invalidArgument(`first message of a stream is ${JSON.stringify(type)}, not StreamInit`);
   const { id } = fromBinary(StreamInitSchema, first.value);

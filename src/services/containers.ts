@@ -4,8 +4,9 @@ import {
   type Container as Wire,
 } from '../gen/containerd/services/containers/v1/containers_pb.ts';
 import type { Container, ContainerStore, NewContainer } from '../metadata/container-store.ts';
+import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { toAny, toTimestamp } from './wire.ts';
+import { toTimestamp } from './wire.ts';
 
 /** The Containers service. Spec, options and extensions pass through byte for byte. */
 export function containersService(store: ContainerStore): ServiceBinding {

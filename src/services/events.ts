@@ -1,8 +1,9 @@
 import { invalidArgument } from '../errors/error.ts';
 import type { Envelope, Events } from '../events/events.ts';
 import { Events as EventsService } from '../gen/containerd/services/events/v1/events_pb.ts';
+import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { fromTimestamp, toAny, toTimestamp } from './wire.ts';
+import { fromTimestamp, toTimestamp } from './wire.ts';
 
 /** The Events service. Subscribers see all namespaces unless a filter says otherwise. */
 export function eventsService(events: Events): ServiceBinding {

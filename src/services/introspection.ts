@@ -5,9 +5,10 @@ import { type Adapt, compileFilters } from '../events/filters.ts';
 import { Introspection } from '../gen/containerd/services/introspection/v1/introspection_pb.ts';
 import type { Any } from '../oci/any.ts';
 import type { Platform } from '../oci/platform.ts';
+import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { toStatus } from '../rpc/status.ts';
-import { toAny, toTimestamp } from './wire.ts';
+import { toTimestamp } from './wire.ts';
 
 /** One plug-in as clients see it; `type` and `id` are names they look up literally. */
 export interface PluginInfo {

@@ -8,10 +8,10 @@ import {
   RuntimeRequestSchema,
 } from '../gen/containerd/types/types_pb.ts';
 import type { Any } from '../oci/any.ts';
+import { toAny } from '../rpc/any.ts';
 import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { runcRuntime } from '../runtime/runtime-name.ts';
 import type { PluginInfo } from './introspection.ts';
-import { toAny } from './wire.ts';
 
 const featuresType = 'types.containerd.io/opencontainers/runtime-spec/1/features/Features';
 

@@ -8,10 +8,11 @@ import {
 } from '../gen/containerd/services/tasks/v1/tasks_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import type { ContainerStore } from '../metadata/container-store.ts';
+import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
-import { toAny, toTimestamp } from './wire.ts';
+import { toTimestamp } from './wire.ts';
 
 /** containerd's Tasks service over the shim's tasks. */
 export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceBinding {

@@ -10,8 +10,8 @@ import {
   AuthType,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { CredentialRequest, CredentialSource, Credentials } from '../registry/credentials.ts';
+import { typeNameOf } from '../rpc/any.ts';
 import type { NamedStream, StreamItem } from '../rpc/named-stream.ts';
-import { typeNameOf } from './transfer-ends.ts';
 
 /** How long somebody may take to type a password. */
 const answerMs = 10 * 60 * 1000;

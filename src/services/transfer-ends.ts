@@ -9,6 +9,7 @@ import {
 import type { Platform as WirePlatform } from '../gen/containerd/types/types_pb.ts';
 import type { Any } from '../oci/any.ts';
 import { normalizePlatform, type Platform } from '../oci/platform.ts';
+import { typeNameOf } from '../rpc/any.ts';
 
 export interface RegistryEnd {
   readonly kind: 'registry';
@@ -24,9 +25,6 @@ export interface ImageStoreEnd {
 
 /** What a Transfer goes from or to. `label` is how containerd calls it in messages. */
 export type TransferEnd = RegistryEnd | ImageStoreEnd | { readonly kind: 'other'; readonly label: string };
-
-/** Message name of a type URL, with or without a host in front. */
-export const typeNameOf = (typeUrl: string): string => typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
 
 /** @throws invalid_argument when it is absent or cannot be decoded */
 export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): TransferEnd {

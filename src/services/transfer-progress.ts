@@ -1,7 +1,7 @@
-import type { Descriptor } from '../oci/descriptor.ts';
 import type { ProgressUpdate } from '../rpc/stream-progress.ts';
 import { refKey } from '../transfer/labels.ts';
 import type { TransferPhase, TransferProgress } from '../transfer/progress.ts';
+import { toWireDescriptor } from './descriptor-wire.ts';
 
 /** containerd's words for what one object is doing; ctr draws a bar or a word by them. */
 const words: Readonly<Partial<Record<TransferPhase, string>>> = {
@@ -34,10 +34,3 @@ export function toWireProgress(step: TransferProgress, label: string, root: stri
     },
   ];
 }
-
-const toWireDescriptor = ({ mediaType, digest, size, annotations }: Descriptor) => ({
-  mediaType,
-  digest,
-  size: BigInt(size),
-  annotations: { ...annotations },
-});

@@ -2,6 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { invalidArgument } from '../errors/error.ts';
 import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
+import { typeNameOf } from '../rpc/any.ts';
 
 /** containerd.runc.v1.Options as kept with a task, defaults filled in by whoever reads them. */
 export interface RuntimeOptions {
@@ -30,7 +31,7 @@ const noOptions: RuntimeOptions = {
 
 /** Decodes a task's options. None, or of an empty type, are the defaults. @throws invalid_argument for another type */
 export function parseRuntimeOptions(any: Any | undefined): RuntimeOptions {
-  const type = any?.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1) ?? '';
+  const type = typeNameOf(any?.typeUrl ?? '');
   if (any === undefined || type === '') return noOptions;
   if (type !== OptionsSchema.typeName) throw invalidArgument(`runtime options of type ${any.typeUrl}`);
   return pick(any.value);
