@@ -1,4 +1,5 @@
 import { type Context, namespaceOf } from '../async/context.ts';
+import { isIdentifier } from '../async/identifier.ts';
 import { invalidArgument } from '../errors/error.ts';
 import type { Any } from '../oci/any.ts';
 import { envelopeFields } from './envelope-fields.ts';
@@ -11,9 +12,6 @@ interface Subscriber {
   readonly queue: SubscriberQueue;
 }
 
-/** containerd's identifiers, which namespaces and the parts of a topic are. */
-const identifier = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
-const maxIdentifierLength = 76;
 const maxTopicLength = 128;
 
 /** The daemon's events: each goes to every matching subscriber's own queue, in the order published. */
@@ -83,5 +81,3 @@ function validateTopic(topic: string): void {
     if (!isIdentifier(part))
       throw invalidArgument(`topic ${JSON.stringify(topic)} has invalid component ${JSON.stringify(part)}`);
 }
-
-const isIdentifier = (text: string): boolean => text.length <= maxIdentifierLength && identifier.test(text);

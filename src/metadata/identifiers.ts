@@ -1,20 +1,18 @@
 import { type Context, namespaceOf } from '../async/context.ts';
+import { identifierPattern, maxIdentifierLength } from '../async/identifier.ts';
 import { invalidArgument } from '../errors/error.ts';
-
-const pattern = /^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$/;
-const maxLength = 76;
 
 /** Ids of containers and names of namespaces, as containerd has them. @throws invalid_argument */
 export function validateIdentifier(text: string): void {
   if (text === '') throw invalidArgument('identifier must not be empty: invalid argument');
   const shown = JSON.stringify(text.slice(0, 200));
-  if (text.length > maxLength) {
+  if (text.length > maxIdentifierLength) {
     throw invalidArgument(
-      `identifier ${shown} greater than maximum length (${maxLength} characters): invalid argument`,
+      `identifier ${shown} greater than maximum length (${maxIdentifierLength} characters): invalid argument`,
     );
   }
-  if (!pattern.test(text)) {
-    throw invalidArgument(`identifier ${shown} must match ${pattern.source}: invalid argument`);
+  if (!identifierPattern.test(text)) {
+    throw invalidArgument(`identifier ${shown} must match ${identifierPattern.source}: invalid argument`);
   }
 }
 

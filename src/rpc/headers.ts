@@ -1,3 +1,4 @@
+import { isIdentifier, maxIdentifierLength } from '../async/identifier.ts';
 import { invalidArgument } from '../errors/error.ts';
 
 /** Header that names the namespace of a call. */
@@ -5,9 +6,6 @@ export const namespaceHeader = 'containerd-namespace';
 /** Header that names the lease which new resources are added to. */
 export const leaseHeader = 'containerd-lease';
 
-/** containerd's identifiers: letters and digits, joined by single `.`, `-` or `_`; at most 76 characters. */
-const identifier = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
-const maxIdentifierLength = 76;
 const maxLeaseLength = 256;
 
 /**
@@ -18,7 +16,7 @@ export function parseNamespace(value: string | undefined): string {
   if (value === undefined || value === '') return '';
   if (value.length > maxIdentifierLength)
     throw invalidArgument(`namespace of ${value.length} characters is longer than ${maxIdentifierLength}`);
-  if (!identifier.test(value)) throw invalidArgument(`namespace ${JSON.stringify(value)} is no identifier`);
+  if (!isIdentifier(value)) throw invalidArgument(`namespace ${JSON.stringify(value)} is no identifier`);
   return value;
 }
 
