@@ -1,8 +1,8 @@
 import { close, constants, openSync, unlinkSync, write } from 'node:fs';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
-import { AT_FDCWD, S_IFIFO } from '../sys/constants.ts';
-import { mknodAt } from '../sys/files.ts';
+import { codeOf } from '../errors/error.ts';
+import { makeFifo } from '../sys/fifo.ts';
 import { CriLines, nowNano } from './cri-lines.ts';
 import { openAppend } from './fifo.ts';
 
@@ -61,7 +61,7 @@ export class CriOutput {
   constructor(stream: 'stdout' | 'stderr', fifo: string, file: CriLogFile) {
     this.#path = fifo;
     this.#file = file;
-    makeFifo(fifo);
+    ensureFifo(fifo);
     this.containerFd = openSync(fifo, constants.O_RDWR);
     this.#containerFd = this.containerFd;
     const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -105,10 +105,10 @@ export class CriOutput {
   }
 }
 
-function makeFifo(path: string): void {
+function ensureFifo(path: string): void {
   try {
-    mknodAt(AT_FDCWD, path, S_IFIFO | 0o600);
+    makeFifo(path, 0o600);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
