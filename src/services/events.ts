@@ -1,22 +1,21 @@
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { invalidArgument } from '../errors/error.ts';
 import type { Envelope, Events } from '../events/events.ts';
 import { Events as EventsService } from '../gen/containerd/services/events/v1/events_pb.ts';
+import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { fromTimestamp, toTimestamp } from './wire.ts';
+import { fromTimestamp, given, toTimestamp } from './wire.ts';
 
 /** The Events service. Subscribers see all namespaces unless a filter says otherwise. */
 export function eventsService(events: Events): ServiceBinding {
   return bindService(EventsService, {
     async publish({ topic, event }, ctx) {
-      if (event === undefined) throw invalidArgument('event must be set');
-      events.publish(ctx, topic, event);
+      events.publish(ctx, topic, given(event, 'event'));
       return {};
     },
     async forward({ envelope }) {
-      if (envelope?.event === undefined) throw invalidArgument('envelope with an event must be set');
-      const { timestamp, namespace, topic, event } = envelope;
-      events.forward({ timestamp: fromTimestamp(timestamp), namespace, topic, event });
+      events.forward(fromWire(envelope));
       return {};
     },
     async *subscribe({ filters }, ctx) {
@@ -31,3 +30,17 @@ const toWire = ({ timestamp, namespace, topic, event }: Envelope) => ({
   topic,
   event: toAny(event),
 });
+
+interface WireEnvelope {
+  readonly timestamp?: Timestamp | undefined;
+  readonly namespace: string;
+  readonly topic: string;
+  readonly event?: Any | undefined;
+}
+
+/** What a shim forwards, over either protocol. @throws invalid_argument without an event */
+export function fromWire(envelope: WireEnvelope | undefined): Envelope {
+  if (envelope?.event === undefined) throw invalidArgument('envelope with an event must be set');
+  const { timestamp, namespace, topic, event } = envelope;
+  return { timestamp: fromTimestamp(timestamp), namespace, topic, event };
+}

@@ -1,8 +1,7 @@
-import { invalidArgument } from '../errors/error.ts';
-import { Leases, type Resource } from '../gen/containerd/services/leases/v1/leases_pb.ts';
+import { Leases } from '../gen/containerd/services/leases/v1/leases_pb.ts';
 import type { Lease, LeaseStore } from '../metadata/lease-store.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { toTimestamp } from './wire.ts';
+import { given, toTimestamp } from './wire.ts';
 
 /** The Leases service. */
 export function leasesService(store: LeaseStore): ServiceBinding {
@@ -18,22 +17,17 @@ export function leasesService(store: LeaseStore): ServiceBinding {
       return { leases: (await store.list(ctx, filters)).map(toWire) };
     },
     async addResource({ id, resource }, ctx) {
-      await store.addResource(ctx, id, required(resource));
+      await store.addResource(ctx, id, given(resource, 'resource'));
       return {};
     },
     async deleteResource({ id, resource }, ctx) {
-      await store.deleteResource(ctx, id, required(resource));
+      await store.deleteResource(ctx, id, given(resource, 'resource'));
       return {};
     },
     async listResources({ id }, ctx) {
       return { resources: (await store.listResources(ctx, id)).map(({ id, type }) => ({ id, type })) };
     },
   });
-}
-
-function required(resource: Resource | undefined): Resource {
-  if (resource === undefined) throw invalidArgument('resource must be set');
-  return resource;
 }
 
 const toWire = ({ id, createdAt, labels }: Lease) => ({

@@ -1,11 +1,8 @@
-import { invalidArgument } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
-import {
-  Namespaces,
-  type Namespace as Wire,
-} from '../gen/containerd/services/namespaces/v1/namespaces_pb.ts';
+import { Namespaces } from '../gen/containerd/services/namespaces/v1/namespaces_pb.ts';
 import type { Namespace, NamespaceStore } from '../metadata/namespace-store.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import { given } from './wire.ts';
 
 /** The Namespaces service. Get of an absent one succeeds with no labels: clients depend on it. */
 export function namespacesService(store: NamespaceStore): ServiceBinding {
@@ -19,21 +16,16 @@ export function namespacesService(store: NamespaceStore): ServiceBinding {
       return { namespaces: found.map(toWire) };
     },
     async create({ namespace }, ctx) {
-      return { namespace: toWire(await store.create(ctx, required(namespace))) };
+      return { namespace: toWire(await store.create(ctx, given(namespace, 'namespace'))) };
     },
     async update({ namespace, updateMask }, ctx) {
-      return { namespace: toWire(await store.update(ctx, required(namespace), updateMask?.paths)) };
+      return { namespace: toWire(await store.update(ctx, given(namespace, 'namespace'), updateMask?.paths)) };
     },
     async delete({ name }, ctx) {
       await store.delete(ctx, name);
       return {};
     },
   });
-}
-
-function required(namespace: Wire | undefined): Wire {
-  if (namespace === undefined) throw invalidArgument('namespace must be set');
-  return namespace;
 }
 
 const fieldsOf =

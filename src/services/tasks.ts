@@ -1,4 +1,4 @@
-import { timestampNow, type Any as WireAny } from '@bufbuild/protobuf/wkt';
+import { timestampNow } from '@bufbuild/protobuf/wkt';
 import type { Context } from '../async/context.ts';
 import { failedPrecondition, invalidArgument, isKind, messageOf, notImplemented } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
@@ -12,7 +12,7 @@ import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
-import { toTimestamp } from './wire.ts';
+import { given, toTimestamp } from './wire.ts';
 
 /** containerd's Tasks service over the shim's tasks. */
 export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceBinding {
@@ -166,9 +166,4 @@ async function metricOf(tasks: Tasks, id: string, ctx: Context) {
 function required(execId: string): string {
   if (execId === '') throw invalidArgument('exec id must not be empty');
   return execId;
-}
-
-function given(any: WireAny | undefined, what: string): WireAny {
-  if (any === undefined) throw invalidArgument(`${what} must be set`);
-  return any;
 }

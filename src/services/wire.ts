@@ -1,4 +1,5 @@
 import { type Timestamp, timestampDate, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { invalidArgument } from '../errors/error.ts';
 
 /** Date ▶ Timestamp. */
 export const toTimestamp = (date: Date): Timestamp => timestampFromDate(date);
@@ -6,3 +7,9 @@ export const toTimestamp = (date: Date): Timestamp => timestampFromDate(date);
 /** Timestamp ▶ Date, the epoch when absent. */
 export const fromTimestamp = (timestamp: Timestamp | undefined): Date =>
   timestamp === undefined ? new Date(0) : timestampDate(timestamp);
+
+/** A field that clients must fill in; `what` names it in the error. @throws invalid_argument when it is absent */
+export function given<T>(field: T | undefined, what: string): T {
+  if (field === undefined) throw invalidArgument(`${what} must be set`);
+  return field;
+}
