@@ -8,6 +8,12 @@ import type { RawMethod, RawService } from './ttrpc-server.ts';
  */
 export const shimServiceName = 'berth.shim.v1.Shim';
 
+/** Directory of all bundles in the state directory, by namespace and id, as containerd lays it out. */
+export const bundlesDir = 'io.containerd.runtime.v2.task';
+
+/** The shim's record of a task in its bundle, there from before the task is made until it is deleted. */
+export const taskRecordFile = 'shim.json';
+
 export interface ShimInfo {
   readonly pid: number;
   /** Made anew by each start of a shim; event numbers count within one. */

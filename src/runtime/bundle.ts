@@ -1,22 +1,26 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Log } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
 import { alreadyExists, codeOf, invalidArgument, messageOf } from '../errors/error.ts';
 import { validateIdentifier } from '../metadata/identifiers.ts';
+import { bundlesDir, taskRecordFile } from '../rpc/ttrpc-shim.ts';
 import { unmountTree } from '../sys/mount.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-
-/** Directory of all bundles in the state directory, as containerd lays it out; the shim's adopt.ts knows it too. */
-const bundlesDir = 'io.containerd.runtime.v2.task';
-/** The shim's record of a task, there from before the task is made until it is deleted; its task-record.ts knows it too. */
-const recordFile = 'shim.json';
 
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
 export class Bundles {
   readonly #root: string;
+  readonly #locks = new KeyedLock();
 
   constructor(stateDir: string) {
     this.#root = join(stateDir, bundlesDir);
+  }
+
+  /** Held by whoever makes or removes a bundle and its task. @throws the signal's reason */
+  lock(namespace: string, id: string, signal: AbortSignal): Promise<Disposable> {
+    return this.#locks.acquire(`${namespace}/${id}`, signal);
   }
 
   /** Where a bundle is or would be. @throws invalid_argument (namespace, id) */
@@ -48,23 +52,36 @@ export class Bundles {
   }
 
   /** Whether the shim has or makes a task in it. */
-  hasTask(namespace: string, id: string): boolean {
-    return existsSync(join(this.path(namespace, id), recordFile));
+  #hasTask(namespace: string, id: string): boolean {
+    return existsSync(join(this.#root, namespace, id, taskRecordFile));
   }
 
   /** Whether there is a bundle at all. */
   async any(): Promise<boolean> {
-    for (const namespace of await namesIn(this.#root))
-      if ((await namesIn(join(this.#root, namespace))).length > 0) return true;
+    for await (const _ of this.#all()) return true;
     return false;
   }
 
-  /** Bundles that belong to no task. */
-  async withoutTask(): Promise<{ readonly namespace: string; readonly id: string }[]> {
-    const all: { namespace: string; id: string }[] = [];
+  async *#all(): AsyncGenerator<{ readonly namespace: string; readonly id: string }> {
     for (const namespace of await namesIn(this.#root))
-      for (const id of await namesIn(join(this.#root, namespace))) all.push({ namespace, id });
-    return all.filter(({ namespace, id }) => !this.hasTask(namespace, id));
+      for (const id of await namesIn(join(this.#root, namespace))) yield { namespace, id };
+  }
+
+  /**
+   * Removes bundles that belong to no task: a daemon or shim that was killed between a bundle and its task, or between
+   * a task's end and its bundle's, left them. What the shim took over or is at work on has a record, and stays.
+   */
+  async sweep(log: Log): Promise<void> {
+    const never = new AbortController().signal;
+    for await (const { namespace, id } of this.#all()) {
+      if (this.#hasTask(namespace, id)) continue;
+      using _lock = await this.lock(namespace, id, never);
+      if (this.#hasTask(namespace, id)) continue;
+      await this.remove(namespace, id).then(
+        () => log.info({ namespace, id }, 'removed a bundle without a task'),
+        (error) => log.warn({ namespace, id, error: messageOf(error) }, 'bundle without a task is left'),
+      );
+    }
   }
 
   /** Unmounts and removes a bundle. Idempotent. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, type Log } from '../async/context.ts';
-import { isKind, messageOf } from '../errors/error.ts';
+import { messageOf } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import { Task } from '../gen/containerd/task/v3/task_pb.ts';
 import type { TtrpcClient, TtrpcServiceClient } from '../rpc/ttrpc-client.ts';
@@ -107,7 +108,7 @@ export class Shim implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         this.#log.warn({ error: messageOf(error) }, 'lost the shim');
-        await pause(reconnectMs, signal);
+        await sleep(reconnectMs, undefined, { signal }).catch(() => {});
       }
     }
   }
@@ -130,15 +131,4 @@ export class Shim implements AsyncDisposable {
     }
     return events.at(-1)?.number ?? acknowledged;
   }
-}
-
-/** Whether a call failed because the shim went away, so that asking its successor makes sense. */
-export const lostShim = (error: unknown): boolean => isKind(error, 'unavailable');
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
 }

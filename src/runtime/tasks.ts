@@ -1,15 +1,14 @@
-import { create } from '@bufbuild/protobuf';
-import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { type Context, type Log, namespaceOf } from '../async/context.ts';
-import { KeyedLock } from '../async/keyed-lock.ts';
-import { alreadyExists, isKind, messageOf, notFound, wrap } from '../errors/error.ts';
+import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
+import { toAny } from '../rpc/any.ts';
 import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { checkRuntime } from './runtime-name.ts';
-import { lostShim, Shim, type ShimConnection } from './shim.ts';
+import { Shim } from './shim.ts';
+import { changeMs, isTimeout, lookMs, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
 import type { ShimLaunch } from './shim-launch.ts';
 import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
 import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
@@ -21,9 +20,6 @@ export interface TasksOptions extends ShimLaunch {
   readonly ociRuntime?: string;
 }
 
-/** Deadlines of calls to the shim: those that run the OCI runtime, and those that only look. */
-const changeMs = 150_000;
-const lookMs = 10_000;
 /** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
 const waitSliceMs = 60_000;
 
@@ -34,16 +30,17 @@ const waitSliceMs = 60_000;
  */
 export class Tasks implements AsyncDisposable {
   readonly #shim: Shim;
+  readonly #calls: ShimCalls;
   readonly #bundles: Bundles;
   readonly #ociRuntime: string;
-  readonly #locks = new KeyedLock();
 
   constructor(options: TasksOptions) {
     this.#ociRuntime = options.ociRuntime ?? '';
     this.#bundles = new Bundles(options.stateDir);
-    const sweep = () => void this.#sweep(options.log);
+    const sweep = () => void this.#bundles.sweep(options.log);
     const needed = () => this.#bundles.any();
     this.#shim = new Shim(options, options.events, options.log, sweep, needed);
+    this.#calls = new ShimCalls(this.#shim);
   }
 
   /** Lets go of the shim; tasks run on. */
@@ -64,14 +61,14 @@ export class Tasks implements AsyncDisposable {
     checkRuntime(task.runtimeName);
     const namespace = namespaceOf(ctx);
     const { containerId: id, spec, rootfs, stdin, stdout, stderr, terminal } = task;
-    using _lock = await this.#locks.acquire(`${namespace}/${id}`, ctx.signal);
+    using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
     const bundle = await this.#makeBundle(ctx, id, spec);
     try {
       const { task: client } = await this.#shim.connection();
       const streams = { stdin, stdout, stderr, terminal };
       const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
       const given = withDefaultRuntime(task.options, this.#ociRuntime);
-      const options = given === undefined ? {} : { options: anyOf(given) };
+      const options = given === undefined ? {} : { options: toAny(given) };
       const request = { id, bundle, rootfs: mounts, ...streams, ...options };
       const { pid } = await client.create(request, uncancelled(ctx), changeMs);
       if (ctx.signal.aborted) await client.delete({ id }, uncancelled(ctx), changeMs);
@@ -94,13 +91,13 @@ export class Tasks implements AsyncDisposable {
 
   /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */
   async start(ctx: Context, id: string, execId = ''): Promise<number> {
-    const { pid } = await this.#change(id, (client) => client.start({ id, execId }, ctx, changeMs));
+    const { pid } = await this.#calls.change(id, (client) => client.start({ id, execId }, ctx, changeMs));
     return pid;
   }
 
   /** @throws not_found */
   async get(ctx: Context, id: string, execId = ''): Promise<TaskState> {
-    return stateOf(await this.#look(id, ({ task }) => task.state({ id, execId }, ctx, lookMs)));
+    return stateOf(await this.#calls.look(id, ({ task }) => task.state({ id, execId }, ctx, lookMs)));
   }
 
   /** As {@link get}, undefined where there is none. */
@@ -116,21 +113,21 @@ export class Tasks implements AsyncDisposable {
   /** First processes of all tasks in the context's namespace. */
   async list(ctx: Context): Promise<TaskState[]> {
     namespaceOf(ctx);
-    const { tasks } = await this.#look('', ({ api }) => api.list({}, ctx));
+    const { tasks } = await this.#calls.look('', ({ api }) => api.list({}, ctx));
     return tasks.map(stateOfListed);
   }
 
   /** @throws not_found (also: has exited already), invalid_argument (signal) */
   async kill(ctx: Context, id: string, signal: number, target: { execId?: string; all?: boolean } = {}) {
     const { execId = '', all = false } = target;
-    await this.#change(id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
+    await this.#calls.change(id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
   }
 
   /** The exit of a process, also one that exited before; waits for it as long as the context allows. @throws not_found */
   async wait(ctx: Context, id: string, execId = ''): Promise<TaskExit> {
     for (;;) {
       try {
-        return exitOf(await this.#look(id, ({ task }) => task.wait({ id, execId }, ctx, waitSliceMs)));
+        return exitOf(await this.#calls.look(id, ({ task }) => task.wait({ id, execId }, ctx, waitSliceMs)));
       } catch (error) {
         ctx.signal.throwIfAborted();
         if (!isTimeout(error)) throw error;
@@ -141,20 +138,22 @@ export class Tasks implements AsyncDisposable {
   /** Removes a task that is not running. @throws not_found, failed_precondition (running) */
   async delete(ctx: Context, id: string): Promise<DeletedTask> {
     const namespace = namespaceOf(ctx);
-    using _lock = await this.#locks.acquire(`${namespace}/${id}`, ctx.signal);
-    const deleted = await this.#change(id, (client) => client.delete({ id }, uncancelled(ctx), changeMs));
+    using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
+    const deleted = await this.#calls.change(id, (client) =>
+      client.delete({ id }, uncancelled(ctx), changeMs),
+    );
     await this.#bundles.remove(namespace, id);
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
 
   /** Registers another process in a task; {@link start} runs it. @throws not_found, already_exists, failed_precondition */
   async exec(ctx: Context, id: string, { spec, ...exec }: NewExec): Promise<void> {
-    await this.#change(id, (client) => client.exec({ id, ...exec, spec: anyOf(spec) }, ctx, changeMs));
+    await this.#calls.change(id, (client) => client.exec({ id, ...exec, spec: toAny(spec) }, ctx, changeMs));
   }
 
   /** @throws not_found, failed_precondition (running) */
   async deleteExec(ctx: Context, id: string, execId: string): Promise<DeletedTask> {
-    const deleted = await this.#change(id, (client) => client.delete({ id, execId }, ctx, changeMs));
+    const deleted = await this.#calls.change(id, (client) => client.delete({ id, execId }, ctx, changeMs));
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
 
@@ -166,28 +165,28 @@ export class Tasks implements AsyncDisposable {
     size: { columns: number; rows: number },
   ): Promise<void> {
     const { columns: width, rows: height } = size;
-    await this.#change(id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
+    await this.#calls.change(id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
   }
 
   /** The process sees the end of its input once the client has closed the FIFO too. @throws not_found */
   async closeStdin(ctx: Context, id: string, execId = ''): Promise<void> {
-    await this.#change(id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
+    await this.#calls.change(id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
   }
 
   /** Every process in the container, host pids. @throws not_found, failed_precondition (stopped) */
   async pids(ctx: Context, id: string): Promise<TaskPid[]> {
-    const { processes } = await this.#look(id, ({ task }) => task.pids({ id }, ctx, changeMs));
+    const { processes } = await this.#calls.look(id, ({ task }) => task.pids({ id }, ctx, changeMs));
     return processes.map(({ pid, info }) => ({ pid, info }));
   }
 
   /** @throws not_found, failed_precondition */
   async pause(ctx: Context, id: string): Promise<void> {
-    await this.#change(id, (client) => client.pause({ id }, ctx, changeMs));
+    await this.#calls.change(id, (client) => client.pause({ id }, ctx, changeMs));
   }
 
   /** @throws not_found, failed_precondition */
   async resume(ctx: Context, id: string): Promise<void> {
-    await this.#change(id, (client) => client.resume({ id }, ctx, changeMs));
+    await this.#calls.change(id, (client) => client.resume({ id }, ctx, changeMs));
   }
 
   /** `resources`: LinuxResources, JSON. @throws not_found, unknown (what the kernel refuses) */
@@ -197,30 +196,14 @@ export class Tasks implements AsyncDisposable {
     resources: Any,
     annotations: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    const request = { id, resources: anyOf(resources), annotations };
-    await this.#change(id, (client) => client.update(request, ctx, changeMs));
+    const request = { id, resources: toAny(resources), annotations };
+    await this.#calls.change(id, (client) => client.update(request, ctx, changeMs));
   }
 
   /** containerd's cgroup metrics of version 1 or 2. @throws not_found */
   async metrics(ctx: Context, id: string): Promise<Any | undefined> {
-    const { stats } = await this.#look(id, ({ task }) => task.stats({ id }, ctx, lookMs));
+    const { stats } = await this.#calls.look(id, ({ task }) => task.stats({ id }, ctx, lookMs));
     return stats;
-  }
-
-  /**
-   * Removes bundles that belong to no task: a daemon or shim that was killed between a bundle and its task, or between
-   * a task's end and its bundle's, left them. What the shim took over or is at work on has a record, and stays.
-   */
-  async #sweep(log: Log): Promise<void> {
-    const never = new AbortController().signal;
-    for (const { namespace, id } of await this.#bundles.withoutTask()) {
-      using _lock = await this.#locks.acquire(`${namespace}/${id}`, never);
-      if (this.#bundles.hasTask(namespace, id)) continue;
-      await this.#bundles.remove(namespace, id).then(
-        () => log.info({ namespace, id }, 'removed a bundle without a task'),
-        (error) => log.warn({ namespace, id, error: messageOf(error) }, 'bundle without a task is left'),
-      );
-    }
   }
 
   async #makeBundle(ctx: Context, id: string, spec: Uint8Array): Promise<string> {
@@ -235,44 +218,7 @@ export class Tasks implements AsyncDisposable {
     }
   }
 
-  /** A call that changes something is made once: whether a shim that went away did it cannot be known. */
-  async #change<T>(id: string, call: (client: ShimConnection['task']) => Promise<T>): Promise<T> {
-    const { task } = await this.#shim.connection();
-    return call(task).catch((error) => {
-      throw inDaemonWords(error, id);
-    });
-  }
-
-  /** A call that only looks is made again when the shim went away meanwhile. */
-  async #look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
-    try {
-      return await call(await this.#shim.connection());
-    } catch (error) {
-      if (!lostShim(error)) throw inDaemonWords(error, id);
-    }
-    return call(await this.#shim.connection()).catch((error) => {
-      throw inDaemonWords(error, id);
-    });
-  }
-
   #warn(ctx: Context, id: string, error: unknown): void {
     ctx.log.warn({ id, error: messageOf(error) }, 'bundle of a failed task cannot be removed');
   }
 }
-
-/** Clients look for containerd's words, "task <id> not found". */
-const inDaemonWords = (error: unknown, id: string): unknown =>
-  isKind(error, 'not_found') && messageOf(error) === `task ${id}: not found`
-    ? notFound(`task ${id} not found`, error)
-    : error;
-
-/** Changes are made to their end, or nobody would know how far they went: ttrpc has no cancel. Deadlines hold. */
-const uncancelled = (ctx: Context): Context => ({ ...ctx, signal: new AbortController().signal });
-
-function isTimeout(error: unknown): boolean {
-  for (let e: unknown = error; e instanceof Error; e = e.cause) if (e.name === 'TimeoutError') return true;
-  return false;
-}
-
-const anyOf = ({ typeUrl, value }: Any) =>
-  create(AnySchema, { typeUrl, value: value as Uint8Array<ArrayBuffer> });

@@ -1,13 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors/error.ts';
+import { bundlesDir } from '../rpc/ttrpc-shim.ts';
 import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
 import { readRecord } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
-
-/** Directory of bundles in the state directory, by namespace and id, as containerd lays it out. */
-export const bundlesDir = 'io.containerd.runtime.v2.task';
 
 /**
  * Takes over every task that an earlier shim left in the state directory; one that cannot be is left alone and said.

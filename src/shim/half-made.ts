@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeCgroup } from '../sys/cgroup.ts';
 import { signalProcess } from '../sys/process.ts';
 import { OciRuntime } from './oci-runtime.ts';
-import { recordFile, type TaskRecord } from './task-record.ts';
+import { removeRecord, type TaskRecord } from './task-record.ts';
 import { cgroupPathOf, unmountRootfs } from './task-rootfs.ts';
 
 const SIGKILL = 9;
@@ -17,7 +17,7 @@ export async function discardHalfMade(record: TaskRecord): Promise<void> {
   await endRuntimes(bundle);
   await undoCreate(new OciRuntime(runtime, join(bundle, 'log.json')), id, bundle);
   await unmountRootfs(record).catch(() => {});
-  rmSync(join(bundle, recordFile), { force: true });
+  removeRecord(bundle);
 }
 
 /**

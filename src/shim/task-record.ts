@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../errors/error.ts';
+import { taskRecordFile } from '../rpc/ttrpc-shim.ts';
 import type { Mount } from '../sys/mount.ts';
 import type { RuntimePlace } from './oci-runtime.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
@@ -39,12 +40,9 @@ export interface ProcessRecord extends StdioPaths {
 
 export type ProcessStatus = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 
-/** File name in the bundle. */
-export const recordFile = 'shim.json';
-
 /** Replaces the record as a whole. The state directory is gone after a reboot, so nothing is synced. */
 export function writeRecord(record: TaskRecord): void {
-  const path = join(record.bundle, recordFile);
+  const path = join(record.bundle, taskRecordFile);
   writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
@@ -52,10 +50,13 @@ export function writeRecord(record: TaskRecord): void {
 /** undefined where there is none, or one of another format. */
 export function readRecord(bundle: string): TaskRecord | undefined {
   try {
-    const record = JSON.parse(readFileSync(join(bundle, recordFile), 'utf8')) as TaskRecord;
+    const record = JSON.parse(readFileSync(join(bundle, taskRecordFile), 'utf8')) as TaskRecord;
     return record.format === 1 ? record : undefined;
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
+
+/** Idempotent. */
+export const removeRecord = (bundle: string): void => rmSync(join(bundle, taskRecordFile), { force: true });

@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { alreadyExists, failedPrecondition, messageOf, notFound } from '../errors/error.ts';
@@ -13,7 +13,7 @@ import type { TaskEvents } from './task-events.ts';
 import { alreadyFinished, checkSignal, TaskProcess } from './task-process.ts';
 import {
   type ProcessRecord,
-  recordFile,
+  removeRecord,
   type TaskRecord,
   type TaskRequest,
   writeRecord,
@@ -73,7 +73,7 @@ export class Task {
   create(): Promise<void> {
     return this.init.exclusive(async () => {
       await using undo = new AsyncDisposableStack();
-      undo.defer(() => this.#removeRecord());
+      undo.defer(() => removeRecord(this.request.bundle));
       this.#save();
       undo.defer(() => unmountRootfs(this.request));
       await mountRootfs(this.request);
@@ -174,7 +174,7 @@ export class Task {
     if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
     for (const process of [init, ...this.execs]) process.close();
     await unmountRootfs(this.request);
-    this.#removeRecord();
+    removeRecord(this.request.bundle);
     const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };
     this.#around.events.deleted(this, exit);
     return exit;
@@ -319,10 +319,6 @@ export class Task {
     if (!existsSync(this.request.bundle)) return;
     const processes = [this.init, ...this.execs].map((process) => process.record());
     writeRecord({ ...this.request, format: 1, processes });
-  }
-
-  #removeRecord(): void {
-    rmSync(join(this.request.bundle, recordFile), { force: true });
   }
 }
 

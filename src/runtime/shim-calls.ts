@@ -1,0 +1,55 @@
+import type { Context } from '../async/context.ts';
+import { isKind, messageOf, notFound } from '../errors/error.ts';
+import type { Shim, ShimConnection } from './shim.ts';
+
+/** Deadline of calls that make the shim run the OCI runtime. */
+export const changeMs = 150_000;
+/** Deadline of calls that only look. */
+export const lookMs = 10_000;
+
+/** Calls about tasks, with what is done when the shim goes away meanwhile. Their `id` is the task's, for errors. */
+export class ShimCalls {
+  readonly #shim: Shim;
+
+  constructor(shim: Shim) {
+    this.#shim = shim;
+  }
+
+  /** A call that changes something is made once: whether a shim that went away did it cannot be known. */
+  async change<T>(id: string, call: (client: ShimConnection['task']) => Promise<T>): Promise<T> {
+    const { task } = await this.#shim.connection();
+    return call(task).catch((error) => {
+      throw inDaemonWords(error, id);
+    });
+  }
+
+  /** A call that only looks is made again when the shim went away meanwhile. */
+  async look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
+    try {
+      return await call(await this.#shim.connection());
+    } catch (error) {
+      if (!lostShim(error)) throw inDaemonWords(error, id);
+    }
+    return call(await this.#shim.connection()).catch((error) => {
+      throw inDaemonWords(error, id);
+    });
+  }
+}
+
+/** Changes are made to their end, or nobody would know how far they went: ttrpc has no cancel. Deadlines hold. */
+export const uncancelled = (ctx: Context): Context => ({ ...ctx, signal: new AbortController().signal });
+
+/** Whether a call failed because the shim went away, so that asking its successor makes sense. */
+export const lostShim = (error: unknown): boolean => isKind(error, 'unavailable');
+
+/** Whether a call failed because its deadline passed: the shim may be at it still. */
+export function isTimeout(error: unknown): boolean {
+  for (let e: unknown = error; e instanceof Error; e = e.cause) if (e.name === 'TimeoutError') return true;
+  return false;
+}
+
+/** Clients look for containerd's words, "task <id> not found". */
+const inDaemonWords = (error: unknown, id: string): unknown =>
+  isKind(error, 'not_found') && messageOf(error) === `task ${id}: not found`
+    ? notFound(`task ${id} not found`, error)
+    : error;
