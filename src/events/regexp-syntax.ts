@@ -1,5 +1,14 @@
 import { invalidArgument } from '../errors/error.ts';
-import { anyRune, digits, newline, notNewline, posixClass, type RuneSet, spaces, words } from './rune-set.ts';
+import {
+  anyRune,
+  newline,
+  notNewline,
+  one,
+  perlClass,
+  posixClass,
+  type RuneSet,
+  rangesOf,
+} from './rune-set.ts';
 
 /** A regular expression as a tree; what RE2 has and needs no backtracking. */
 export type Node =
@@ -180,7 +189,7 @@ class Parser {
   #classItem(): RuneSet['ranges'] {
     const start = this.#classRune();
     const single = start.ranges.length === 1 && start.ranges[0]?.[0] === start.ranges[0]?.[1];
-    if (!single || this.#peek() !== '-' || this.#runes[this.#at + 1] === ']') return positive(start);
+    if (!single || this.#peek() !== '-' || this.#runes[this.#at + 1] === ']') return rangesOf(start);
     this.#at++;
     const end = this.#classRune();
     const [low, high] = [start.ranges[0]?.[0] ?? 0, end.ranges[0]?.[1] ?? 0];
@@ -239,22 +248,3 @@ const places: Readonly<Record<string, Place>> = {
 const controls: Readonly<Record<string, number>> = { a: 7, f: 12, t: 9, n: newline, r: 13, v: 11 };
 
 const codeOf = (rune: string): number => rune.codePointAt(0) ?? 0;
-const one = (code: number): RuneSet => ({ negated: false, ranges: [[code, code]] });
-
-function perlClass(rune: string): RuneSet | undefined {
-  const set = { d: digits, s: spaces, w: words }[rune.toLowerCase()];
-  if (set === undefined) return undefined;
-  return rune === rune.toLowerCase() ? set : { ...set, negated: true };
-}
-
-/** The ranges of a set, turned inside out where it is negated. */
-function positive(set: RuneSet): RuneSet['ranges'] {
-  if (!set.negated) return set.ranges;
-  const out: (readonly [number, number])[] = [];
-  let next = 0;
-  for (const [low, high] of set.ranges.toSorted((a, b) => a[0] - b[0])) {
-    if (low > next) out.push([next, low - 1]);
-    next = Math.max(next, high + 1);
-  }
-  return [...out, [next, 0x10ffff]];
-}
