@@ -1,21 +1,9 @@
 import { once } from 'node:events';
 import type { DescMethod } from '@bufbuild/protobuf';
-import { type Client, type CallOptions as GrpcCallOptions, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { Client, CallOptions as GrpcCallOptions, Metadata, ServiceError } from '@grpc/grpc-js';
 import { decoder, encoder } from './codec.ts';
-import { leaseHeader, namespaceHeader } from './headers.ts';
+import { type CallOptions, grpcOptionsOf, merge, metadataOf } from './grpc-client-options.ts';
 import { fromStatus } from './status.ts';
-
-export interface CallOptions {
-  /** Cancels the call; it then fails with the signal's reason. */
-  readonly signal?: AbortSignal;
-  /** Fails the call after this many milliseconds; default: no deadline. */
-  readonly deadlineMs?: number;
-  readonly namespace?: string;
-  /** Lease (id) that what the call makes is added to. */
-  readonly lease?: string;
-  /** Further headers. */
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 /** A grpc-js client, the options every call starts from, and the calls running now. */
 export interface Caller {
@@ -201,23 +189,6 @@ async function pump(call: Requests, requests: AsyncIterable<never>): Promise<voi
   }
   if (!over.signal.aborted) call.end();
 }
-
-function merge(defaults: CallOptions, options: CallOptions | undefined): CallOptions {
-  return options === undefined ? defaults : { ...defaults, ...options };
-}
-
-function metadataOf(options: CallOptions): Metadata {
-  const metadata = new Metadata();
-  if (options.namespace) {
-    metadata.set(namespaceHeader, options.namespace);
-  }
-  if (options.lease) metadata.set(leaseHeader, options.lease);
-  for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);
-  return metadata;
-}
-
-const grpcOptionsOf = ({ deadlineMs }: CallOptions): GrpcCallOptions =>
-  deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
 
 /** The error to throw: the caller's own reason when they cancelled, else what the server said. */
 function received(error: unknown, signal: AbortSignal | undefined): unknown {

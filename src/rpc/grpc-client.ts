@@ -1,10 +1,11 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Client, credentials } from '@grpc/grpc-js';
 import { maxMessageBytes } from './codec.ts';
-import { type Caller, type CallOptions, type Cancellable, callerOf } from './grpc-client-calls.ts';
+import { type Caller, type Cancellable, callerOf } from './grpc-client-calls.ts';
+import type { CallOptions } from './grpc-client-options.ts';
 import { silenceGrpcJs } from './grpc-js-hooks.ts';
 
-export type { CallOptions } from './grpc-client-calls.ts';
+export type { CallOptions } from './grpc-client-options.ts';
 
 type Method<K extends string, I extends DescMessage, O extends DescMessage> = {
   methodKind: K;
