@@ -1,4 +1,5 @@
 import type { BerthClient, Container, TaskState } from '../client/index.ts';
+import { containerLabels } from '../oci/label-names.ts';
 import { nameOf } from './containers.ts';
 import { splitName } from './images.ts';
 import { ago, cut, humanDuration } from './output/text.ts';
@@ -104,6 +105,6 @@ function statusText(container: Container, task: TaskState | undefined, now: numb
 
 /** `berth start` notes when it starts a container again; before that it runs since it was made. */
 function startedAt(container: Container): Date {
-  const noted = new Date(container.labels['berth/started-at'] ?? '');
+  const noted = new Date(container.labels[containerLabels.startedAt] ?? '');
   return Number.isNaN(noted.getTime()) ? container.createdAt : noted;
 }

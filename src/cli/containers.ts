@@ -1,8 +1,9 @@
 import type { BerthClient, Container, TaskState } from '../client/index.ts';
+import { containerLabels } from '../oci/label-names.ts';
 import { CliError } from './failure.ts';
 
 /** Labels under which the clients of this field keep a container's name, ours first. */
-const nameLabels = ['berth/name', 'nerdctl/name', 'io.kubernetes.container.name'];
+const nameLabels = [containerLabels.name, 'nerdctl/name', 'io.kubernetes.container.name'];
 const wellFormed = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /** '' for a container without a name. */
@@ -18,7 +19,11 @@ export const titleOf = (container: Container): string => nameOf(container) || co
  */
 export async function findContainer(client: BerthClient, text: string): Promise<Container> {
   if (!wellFormed.test(text)) throw missing(text);
-  const filters = [`labels."berth/name"==${text}`, `labels."nerdctl/name"==${text}`, `id~="^${text}"`];
+  const filters = [
+    `labels."${containerLabels.name}"==${text}`,
+    `labels."nerdctl/name"==${text}`,
+    `id~="^${text}"`,
+  ];
   return choose(await client.containers.list(filters), text);
 }
 

@@ -3,6 +3,7 @@ import {
   type Lease as WireLease,
 } from '../gen/containerd/services/leases/v1/leases_pb.ts';
 import type { Lease, LeaseResource } from '../metadata/lease-store.ts';
+import { labelNames } from '../oci/label-names.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { toDate } from './convert.ts';
 
@@ -35,9 +36,7 @@ const fromWire = (wire: WireLease | undefined): Lease => ({
 });
 
 const expiry = (expiresInMs: number | undefined): Record<string, string> =>
-  expiresInMs === undefined
-    ? {}
-    : { 'containerd.io/gc.expire': new Date(Date.now() + expiresInMs).toISOString() };
+  expiresInMs === undefined ? {} : { [labelNames.expire]: new Date(Date.now() + expiresInMs).toISOString() };
 
 /** The leases of the connection's namespace. */
 export function remoteLeases(connection: Connection): Leases {

@@ -1,9 +1,9 @@
 import type { Context } from '../async/context.ts';
 import type { NewContainer } from '../metadata/container-store.ts';
 import type { ImageProcess } from '../oci/image-config.ts';
+import { containerLabels } from '../oci/label-names.ts';
 import { inheritedLabels } from '../oci/spec/image-labels.ts';
 import { type RuntimeSpec, specTypeUrl } from '../oci/spec/runtime-spec.ts';
-import { containerLabels } from './containers.ts';
 import { toAny } from './exec-spec.ts';
 import type { Plan } from './plan.ts';
 import { checkedSignal } from './stop-signal.ts';

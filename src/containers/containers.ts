@@ -127,13 +127,3 @@ export interface LogEntry {
   /** The line goes on in the next entry of the same stream. */
   readonly partial: boolean;
 }
-
-/** Labels that the verbs put on their records. */
-export const containerLabels = {
-  name: 'berth/name',
-  /** The log URI, to start the container again with. */
-  logs: 'berth/logs',
-  autoRemove: 'berth/auto-remove',
-  /** containerd's clients read it to stop a container. */
-  stopSignal: 'io.containerd.image.config.stop-signal',
-} as const;

@@ -4,7 +4,7 @@ import { isKind, messageOf } from '../errors/error.ts';
 import { envelopeFields } from '../events/envelope-fields.ts';
 import type { Envelope } from '../events/events.ts';
 import type { NamespaceStore } from '../metadata/namespace-store.ts';
-import { containerLabels } from './containers.ts';
+import { containerLabels } from '../oci/label-names.ts';
 import type { LocalContainers } from './local-containers.ts';
 import type { ContainerParts } from './parts.ts';
 import { isAlive } from './task-control.ts';

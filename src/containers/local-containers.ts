@@ -6,18 +6,18 @@ import { alreadyExists, failedPrecondition, invalidArgument, wrap } from '../err
 import type { Container } from '../metadata/container-store.ts';
 import { validateIdentifier, validNamespace } from '../metadata/identifiers.ts';
 import type { Any } from '../oci/any.ts';
+import { containerLabels, labelNames } from '../oci/label-names.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { checkedContainerName, makeContainerId, makeContainerName } from './container-names.ts';
-import {
-  type Containers,
-  type CreatedContainer,
-  containerLabels,
-  type LogEntry,
-  type NewContainerOfImage,
-  type StdioPaths,
-  type WantedLogs,
-  type WantedProcess,
-  type WantedStdio,
+import type {
+  Containers,
+  CreatedContainer,
+  LogEntry,
+  NewContainerOfImage,
+  StdioPaths,
+  WantedLogs,
+  WantedProcess,
+  WantedStdio,
 } from './containers.ts';
 import { makeContainer } from './create-container.ts';
 import { buildExecSpec } from './exec-spec.ts';
@@ -128,7 +128,7 @@ export class LocalContainers implements Containers {
   /** Keeps the snapshot from garbage collection until the record names it. */
   async #withLease(ctx: Context, undo: AsyncDisposableStack): Promise<Context> {
     if (ctx.lease !== undefined) return ctx;
-    const labels = { 'containerd.io/gc.expire': new Date(Date.now() + 3_600_000).toISOString() };
+    const labels = { [labelNames.expire]: new Date(Date.now() + 3_600_000).toISOString() };
     const lease = await this.#parts.leases.create(ctx, { labels });
     undo.defer(() =>
       cleanUp(ctx, `remove lease ${lease.id}`, (late) => this.#parts.leases.delete(late, lease.id)),

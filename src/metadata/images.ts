@@ -4,6 +4,7 @@ import { compileFilters } from '../events/filters.ts';
 import { makeEvent } from '../events/topics.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseDigest } from '../oci/digest.ts';
+import { labelNames } from '../oci/label-names.ts';
 import { nodeOf } from './changes.ts';
 import type { Reader, Tx } from './db.ts';
 import { validNamespace } from './identifiers.ts';
@@ -123,7 +124,7 @@ export class ImageRecords implements ImageStore {
       image.updatedAt.getTime(),
     );
     // Images are roots; only one that expires needs the lease.
-    if (labelOf(image.labels, 'containerd.io/gc.expire') !== undefined) {
+    if (labelOf(image.labels, labelNames.expire) !== undefined) {
       addToLease(tx, ctx, namespace, leaseTypes.image, image.name);
     }
     this.#records.changes.touch(nodeOf('image', namespace, image.name));

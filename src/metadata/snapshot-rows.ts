@@ -1,4 +1,5 @@
 import { notFound } from '../errors/error.ts';
+import { labelNames } from '../oci/label-names.ts';
 import type { DriverSnapshot } from '../snapshots/driver.ts';
 import type { SnapshotInfo, SnapshotKind } from '../snapshots/snapshotter.ts';
 import type { Reader } from './db.ts';
@@ -80,4 +81,4 @@ export function driverSnapshot(
 }
 
 const isInherited = (key: string): boolean =>
-  key === 'containerd.io/snapshot.ref' || key.startsWith('containerd.io/snapshot/');
+  key === labelNames.snapshotRef || key.startsWith('containerd.io/snapshot/');

@@ -3,6 +3,7 @@ import { KeyedLock } from '../async/keyed-lock.ts';
 import { failedPrecondition, invalidArgument } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import { makeEvent } from '../events/topics.ts';
+import { labelNames } from '../oci/label-names.ts';
 import type { DriverSnapshot } from '../snapshots/driver.ts';
 import type { Mount, SnapshotInfo, Snapshotter, SnapshotUsage } from '../snapshots/snapshotter.ts';
 import type { DirectoryKeeper } from './directory-keeper.ts';
@@ -150,7 +151,7 @@ export class SnapshotRecords implements Snapshotter {
     if (wanted.key === '') throw invalidArgument('snapshot key must not be empty: invalid argument');
     validateLabels(wanted.labels, 'info.Labels');
     using _lock = await this.#lock(place, wanted.key);
-    await refuseTaken(place, labelOf(wanted.labels, 'containerd.io/snapshot.ref'), 'target snapshot');
+    await refuseTaken(place, labelOf(wanted.labels, labelNames.snapshotRef), 'target snapshot');
     await refuseTaken(place, wanted.key);
     // Not durable: after a power cut number and directories are unknown together, and removed at the start.
     const row = await this.#records.db.write((tx) => reserve(tx, place, wanted), { durable: false });

@@ -1,18 +1,8 @@
 import type { Descriptor } from '../oci/descriptor.ts';
+import { labelNames } from '../oci/label-names.ts';
 import { childrenOf, type Index, type Manifest } from '../oci/manifest.ts';
 import { isConfigType, isIndexType, isLayerType, isManifestType } from '../oci/media-types.ts';
 import type { Reference } from '../oci/reference.ts';
-
-/** containerd's labels on content and snapshots; garbage collection and clients read them. */
-export const labelNames = {
-  uncompressed: 'containerd.io/uncompressed',
-  snapshotRef: 'containerd.io/snapshot.ref',
-  sourcePrefix: 'containerd.io/distribution.source.',
-  snapshotPrefix: 'containerd.io/gc.ref.snapshot.',
-  childPrefix: 'containerd.io/gc.ref.content.',
-  expire: 'containerd.io/gc.expire',
-  imageBackReference: 'containerd.io/gc.bref.image',
-} as const;
 
 const labelLimitChars = 4096;
 

@@ -3,7 +3,7 @@ import type { Context } from '../async/context.ts';
 import { isKind } from '../errors/error.ts';
 import type { LeaseStore } from '../metadata/lease-store.ts';
 import type { NamespaceStore } from '../metadata/namespace-store.ts';
-import { labelNames } from './labels.ts';
+import { labelNames } from '../oci/label-names.ts';
 
 /** Marks the leases that are made here, so that a later daemon knows them. */
 const ownLease = 'io.berth.transfer';

@@ -1,6 +1,7 @@
 import type { Context } from '../async/context.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { labelNames } from '../oci/label-names.ts';
 import type { Platform } from '../oci/platform.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
 import type { CredentialSource } from '../registry/credentials.ts';
@@ -8,7 +9,6 @@ import { resolve } from '../registry/manifests.ts';
 import { RegistrySession } from '../registry/session.ts';
 import { bringHere } from './bring-here.ts';
 import { RemoteDocuments } from './documents.ts';
-import { labelNames } from './labels.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { BerthClient, Container } from '../../client/index.ts';
+import { containerLabels } from '../../oci/label-names.ts';
 import type { Cli } from '../cli.ts';
 import { act } from '../command.ts';
 
@@ -47,11 +48,11 @@ async function prepareStart(client: BerthClient, { id }: Container): Promise<boo
 }
 
 const noteStart = (client: BerthClient, id: string) =>
-  client.containers.label(id, { 'berth/started-at': new Date().toISOString() });
+  client.containers.label(id, { [containerLabels.startedAt]: new Date().toISOString() });
 
 async function startDetached(client: BerthClient, container: Container): Promise<void> {
   const { hasTerminal } = await import('../spec.ts');
-  const logUri = container.labels['berth/logs'] ?? '';
+  const logUri = container.labels[containerLabels.logs] ?? '';
   using task = await client.tasks.create(container.id, { logUri, terminal: hasTerminal(container) });
   await task.start();
   await noteStart(client, container.id);

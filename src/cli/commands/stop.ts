@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { BerthClient, Container } from '../../client/index.ts';
 import { isKind } from '../../errors/error.ts';
+import { containerLabels } from '../../oci/label-names.ts';
 import type { Cli } from '../cli.ts';
 import { act } from '../command.ts';
 import { findTask, forEachContainer } from '../containers.ts';
@@ -33,7 +34,7 @@ async function stop(cli: Cli, names: readonly string[], options: Options): Promi
 }
 
 const ownSignal = ({ labels }: Container): number =>
-  parseSignal(labels['io.containerd.image.config.stop-signal'] || 'SIGTERM');
+  parseSignal(labels[containerLabels.stopSignal] || 'SIGTERM');
 
 /** A container that does not run is stopped already. */
 async function stopOne(
