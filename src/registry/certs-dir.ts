@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { invalidArgument, messageOf } from '../errors/error.ts';
+import { invalidArgument } from '../errors/error.ts';
 import type { TlsSettings } from './host.ts';
+import { readSettingsFile } from './settings-file.ts';
 
 const pemLimitBytes = 4 * 1024 * 1024;
 
@@ -37,17 +38,7 @@ export async function readPair(
 /** A PEM file, `name` relative to `dir` unless absolute. @throws invalid_argument */
 export async function readPem(dir: string, name: string): Promise<string> {
   const path = isAbsolute(name) ? name : join(dir, name);
-  const text = await readBounded(path);
+  const text = await readSettingsFile(path, pemLimitBytes);
   if (text.includes('-----BEGIN ')) return text;
   throw invalidArgument(`${path}: not a PEM file`);
-}
-
-async function readBounded(path: string): Promise<string> {
-  try {
-    const { size } = await stat(path);
-    if (size > pemLimitBytes) throw invalidArgument(`larger than ${pemLimitBytes} bytes`);
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw invalidArgument(`${path}: ${messageOf(error)}`, error);
-  }
 }

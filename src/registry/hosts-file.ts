@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parse, TomlError, type TomlTable } from 'smol-toml';
 import { invalidArgument, messageOf } from '../errors/error.ts';
@@ -11,6 +10,7 @@ import {
   type RegistryHost,
   type TlsSettings,
 } from './host.ts';
+import { readSettingsFile } from './settings-file.ts';
 
 const limits = { fileBytes: 1024 * 1024, hosts: 64 } as const;
 
@@ -19,7 +19,7 @@ const limits = { fileBytes: 1024 * 1024, hosts: 64 } as const;
  * the file names none. @throws invalid_argument `<file>:<line>: …`
  */
 export async function readHostsFile(file: string, fallback: RegistryHost): Promise<RegistryHost[]> {
-  const text = await readText(file);
+  const text = await readSettingsFile(file, limits.fileBytes);
   const doc = new HostsDocument(file, text);
   const mirrors = Object.entries(doc.table(doc.root, 'host')).slice(0, limits.hosts);
   const hosts: RegistryHost[] = [];
@@ -36,16 +36,6 @@ function withoutRepeats(server: RegistryHost, hosts: readonly RegistryHost[]): R
   const same = hosts.filter((host) => originOf(host) === originOf(server) && host.path === server.path);
   const asked = new Set(same.flatMap(({ capabilities }) => [...capabilities]));
   return { ...server, capabilities: new Set([...server.capabilities].filter((c) => !asked.has(c))) };
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    const text = await readFile(file, 'utf8');
-    if (text.length > limits.fileBytes) throw invalidArgument(`larger than ${limits.fileBytes} bytes`);
-    return text;
-  } catch (error) {
-    throw invalidArgument(`${file}: ${messageOf(error)}`, error);
-  }
 }
 
 /** Keys that look like numbers would come first in a JS object; where each one stands in the text decides. */
