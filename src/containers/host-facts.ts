@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostPlatform } from '../oci/platform.ts';
 import type { HostFacts } from '../oci/spec/build.ts';
@@ -6,6 +6,7 @@ import { capabilitiesOfMask } from '../oci/spec/capabilities.ts';
 import type { Device } from '../oci/spec/runtime-spec.ts';
 import { AT_FDCWD, O_DIRECTORY, O_PATH, S_IFBLK, S_IFCHR } from '../sys/constants.ts';
 import { openAt } from '../sys/files.ts';
+import { namesInSync } from '../sys/names-in.ts';
 import { statAt, typeOf } from '../sys/stat.ts';
 
 /** Reads what specs need to know of this machine; `devices` only when asked for (a walk through /dev). */
@@ -30,7 +31,7 @@ export function ownCapabilities(): string[] {
 
 function thermalCpus(): number[] {
   const root = '/sys/devices/system/cpu';
-  return namesIn(root)
+  return namesInSync(root)
     .filter((name) => /^cpu\d+$/.test(name) && existsSync(join(root, name, 'thermal_throttle')))
     .map((name) => Number(name.slice(3)));
 }
@@ -39,7 +40,7 @@ const skipped = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', '.udev', '.lxc
 
 /** Device nodes beneath a directory, without terminals and without following links. */
 function listDevices(directory: string): Device[] {
-  return namesIn(directory)
+  return namesInSync(directory)
     .filter((name) => !skipped.has(name))
     .flatMap((name) => devicesAt(directory, name));
 }
@@ -53,12 +54,4 @@ function devicesAt(directory: string, name: string): Device[] {
   if (type !== S_IFCHR && type !== S_IFBLK) return [];
   const { mode, uid, gid, rdev } = stat;
   return [{ path, type: type === S_IFCHR ? 'c' : 'b', ...rdev, fileMode: mode & 0o777, uid, gid }];
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return []; // not on this machine
-  }
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
 import { validateIdentifier } from '../metadata/identifiers.ts';
+import { namesIn } from '../sys/names-in.ts';
 
 /** Where logs of containers live: `<root>/<namespace>/<id>/log`, directories 0700. The shim writes, the daemon reads. */
 export class LogPaths {
@@ -44,8 +45,6 @@ export class LogPaths {
     return join(this.#root, namespace, id);
   }
 }
-
-const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
 
 /**
  * Opens a log for reading; a link is not followed and anything but a regular file is refused (CVE-2025-0750).

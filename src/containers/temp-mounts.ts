@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rmdir } from 'node:fs/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Mount } from '../snapshots/snapshotter.ts';
 import { unmountTree } from '../sys/mount.ts';
+import { namesIn } from '../sys/names-in.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
 
 /**
@@ -35,8 +36,4 @@ export class TempMounts {
       await rmdir(directory);
     }
   }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  return readdir(directory).catch(() => []);
 }

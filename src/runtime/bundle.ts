@@ -7,6 +7,7 @@ import { alreadyExists, codeOf, invalidArgument, messageOf } from '../errors/err
 import { validateIdentifier } from '../metadata/identifiers.ts';
 import { bundlesDir, taskRecordFile } from '../rpc/ttrpc-shim.ts';
 import { unmountTree } from '../sys/mount.ts';
+import { namesIn } from '../sys/names-in.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
@@ -92,8 +93,6 @@ export class Bundles {
     await removeTree(path);
   }
 }
-
-const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
 
 /** The usual bundle, files beside an empty rootfs, goes in a few calls. @returns false where it is another */
 async function removeFlat(path: string): Promise<boolean> {

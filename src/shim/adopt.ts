@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors/error.ts';
 import { bundlesDir } from '../rpc/ttrpc-shim.ts';
+import { namesInSync } from '../sys/names-in.ts';
 import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
 import { readRecord } from './task-record.ts';
@@ -17,8 +17,8 @@ export async function adoptTasks(
   around: TaskSurroundings,
 ): Promise<void> {
   const root = join(stateDir, bundlesDir);
-  for (const namespace of entries(root))
-    for (const id of entries(join(root, namespace)))
+  for (const namespace of namesInSync(root))
+    for (const id of namesInSync(join(root, namespace)))
       await adoptBundle(join(root, namespace, id), tasks, around);
 }
 
@@ -35,13 +35,5 @@ async function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroun
     around.log.info({ bundle, status: task.init.status }, 'task adopted');
   } catch (error) {
     around.log.error({ bundle, error: messageOf(error) }, 'task cannot be adopted');
-  }
-}
-
-function entries(dir: string): string[] {
-  try {
-    return readdirSync(dir);
-  } catch {
-    return [];
   }
 }
