@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { dataLoss, failedPrecondition, unavailable } from '../errors/error.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { migrations } from './schema.ts';
 import { translate, translateOpening } from './sqlite-errors.ts';
 import { WalSync } from './wal-sync.ts';
@@ -48,9 +48,6 @@ interface Job {
 }
 type Settled = { job: Job; hooks: (() => void)[]; outcome: { value: unknown } | { error: unknown } };
 
-const checkpointFrames = 1000;
-const transactionsPerCheck = 32;
-const workerUrl = new URL(import.meta.url.replace(/\/db(\.[jt]s)$/, '/checkpoint-worker$1'));
 const maxMutationsPerTransaction = 256;
 
 /**
@@ -118,16 +115,16 @@ class SqliteDb implements Db {
   readonly #statements = new Map<string, StatementSync>();
   readonly #listeners: ((mutations: number) => void)[] = [];
   readonly #settling = new Set<Promise<void>>();
+  readonly #checkpointer: Checkpointer;
   #jobs: Job[] = [];
   #scheduled = false;
   #closed = false;
-  #checkpointing: Promise<void> | undefined;
-  #transactions = 0;
 
   constructor(path: string, sqlite: DatabaseSync, wal: WalSync) {
     this.path = path;
     this.#sqlite = sqlite;
     this.#wal = wal;
+    this.#checkpointer = new Checkpointer(path, () => this.#framesInLog());
   }
 
   get<Row>(sql: string, ...params: SqlValue[]): Row | undefined {
@@ -215,25 +212,13 @@ class SqliteDb implements Db {
     );
     this.#settling.add(done);
     void done.finally(() => this.#settling.delete(done));
-    this.#checkpointWhenLarge();
+    this.#checkpointer.committed();
   }
 
-  #checkpointWhenLarge(): void {
-    if (this.#checkpointing || ++this.#transactions % transactionsPerCheck !== 0) return;
+  #framesInLog(): number {
     const { log = 0, checkpointed = 0 } =
       this.get<{ log: number; checkpointed: number }>('PRAGMA wal_checkpoint(NOOP)') ?? {};
-    if (log - checkpointed < checkpointFrames) return;
-    this.#checkpointing = new Promise<void>((resolve) => {
-      const worker = new Worker(workerUrl, {
-        workerData: this.path,
-      });
-      // A checkpoint that fails is tried again after the next commit; nothing acknowledged depends on it.
-      worker.on('error', () => {});
-      worker.on('exit', () => resolve());
-      worker.unref();
-    }).then(() => {
-      this.#checkpointing = undefined;
-    });
+    return log - checkpointed;
   }
 
   #statement(sql: string): StatementSync {
@@ -250,7 +235,7 @@ class SqliteDb implements Db {
     this.#closed = true;
     while (this.#scheduled) await nextTick();
     await Promise.all(this.#settling);
-    await this.#checkpointing;
+    await this.#checkpointer.settled();
     this.#wal[Symbol.dispose]();
     this.#sqlite.close();
   }
