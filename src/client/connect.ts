@@ -12,6 +12,7 @@ import { type Namespaces, remoteNamespaces } from './namespaces.ts';
 import { remoteSnapshotter } from './snapshots.ts';
 import { remoteTasks, type Tasks } from './tasks.ts';
 
+/** How to reach a daemon, and what calls on the connection start from. */
 export interface ConnectOptions {
   /** The daemon's socket, a path or `unix://` URL. Default: /run/berth/berth.sock. */
   readonly address?: string;
@@ -43,6 +44,7 @@ export interface BerthClient extends Introspection, Disposable {
   close(): void;
 }
 
+/** The daemon's socket unless it was configured otherwise. */
 export const defaultAddress = '/run/berth/berth.sock';
 
 /**

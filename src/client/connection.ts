@@ -20,6 +20,7 @@ export interface CallOptions {
   readonly lease?: string | undefined;
 }
 
+/** Options with all defaults filled in. */
 export interface ConnectionOptions {
   readonly address: string;
   readonly namespace: string;

@@ -70,6 +70,7 @@ export interface StdioPaths {
   readonly stderr: string;
 }
 
+/** What of a container's logs to read. Default: all there is, then the end. */
 export interface LogOptions {
   /** Go on with what is written from now. Default: false. */
   readonly follow?: boolean;

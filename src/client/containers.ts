@@ -50,6 +50,7 @@ export interface Containers {
   deleteRecord(id: string, options?: CallOptions): Promise<void>;
 }
 
+/** What became of a create: id and name, given or made up. */
 export interface CreatedContainer {
   readonly id: string;
   readonly name: string;
@@ -93,6 +94,7 @@ function toWire(container: NewContainer) {
   };
 }
 
+/** The containers of the connection's namespace. */
 export function remoteContainers(connection: Connection): Containers {
   return { ...records(connection), ...verbs(connection) };
 }

@@ -23,6 +23,7 @@ export function toSize(value: bigint): number {
 /** @throws invalid_argument */
 export const toDigest = (text: string): Digest => parseDigest(text);
 
+/** A typed value off the wire, undefined where the daemon sent none. */
 export const fromAny = (any: WireAny | undefined): Any | undefined =>
   any === undefined ? undefined : { typeUrl: any.typeUrl, value: any.value };
 
@@ -37,6 +38,7 @@ export function fromDescriptor(wire: WireDescriptor | undefined): Descriptor {
   };
 }
 
+/** A descriptor for the wire. */
 export const toDescriptor = (descriptor: Descriptor) => ({
   mediaType: descriptor.mediaType,
   digest: descriptor.digest,
@@ -44,6 +46,7 @@ export const toDescriptor = (descriptor: Descriptor) => ({
   annotations: { ...descriptor.annotations },
 });
 
+/** A platform for the wire, with empty fields for what it leaves out. */
 export const toPlatform = (platform: Platform) => ({
   os: platform.os,
   architecture: platform.architecture,
@@ -52,6 +55,7 @@ export const toPlatform = (platform: Platform) => ({
   osFeatures: [...(platform.osFeatures ?? [])],
 });
 
+/** A platform off the wire, without its empty fields. */
 export const fromPlatform = (wire: WirePlatform): Platform => ({
   os: wire.os,
   architecture: wire.architecture,

@@ -50,6 +50,7 @@ async function* subscribe(
   }
 }
 
+/** The daemon's events. */
 export function remoteEvents(connection: Connection): Events {
   return {
     subscribe: (options = {}) => subscribe(connection, options.filters ?? [], options.signal),

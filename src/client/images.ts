@@ -37,6 +37,7 @@ function fromWire(wire: WireImage | undefined): Image {
   };
 }
 
+/** The images of the connection's namespace. */
 export function remoteImages(connection: Connection): Images {
   const service = connection.service(ImagesService);
   const get = async (name: string, options?: CallOptions): Promise<Image> =>

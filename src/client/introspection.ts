@@ -4,6 +4,7 @@ import type { Platform } from '../oci/platform.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { fromPlatform } from './convert.ts';
 
+/** The release of a daemon; `revision` is the commit it was built from. */
 export interface DaemonVersion {
   readonly version: string;
   readonly revision: string;
@@ -35,6 +36,7 @@ export interface Introspection {
   plugins(filters?: readonly string[], options?: CallOptions): Promise<Plugin[]>;
 }
 
+/** What the daemon at the other end says about itself. */
 export function remoteIntrospection(connection: Connection): Introspection {
   return {
     async version(options) {

@@ -31,6 +31,7 @@ export type Credentials =
   | { readonly refreshToken: string }
   | { readonly header: string };
 
+/** How to pull; `labels` go on the image record. */
 export interface PullOptions {
   /** Platforms to fetch; default: the daemon's own. */
   readonly platforms?: readonly Platform[];

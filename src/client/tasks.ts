@@ -11,6 +11,7 @@ import { toDate } from './convert.ts';
 import { type Process, processHandle } from './process.ts';
 import { openStdio, type Stdio } from './stdio.ts';
 
+/** What a process is doing. */
 export type TaskStatus = 'unknown' | 'created' | 'running' | 'stopped' | 'paused' | 'pausing';
 
 /** The state of a process as the daemon reports it; exit fields mean something only when stopped. */
@@ -32,6 +33,7 @@ export interface StreamOptions {
   readonly stderr?: boolean;
 }
 
+/** How to make a task: its streams and its root. */
 export interface TaskOptions extends StreamOptions, CallOptions {
   /** As the container was created. */
   readonly terminal?: boolean;
@@ -41,6 +43,7 @@ export interface TaskOptions extends StreamOptions, CallOptions {
   readonly rootfs?: readonly Mount[];
 }
 
+/** Another process of a task: what to run, and its streams. */
 export interface ExecOptions extends StreamOptions, ProcessOptions, CallOptions {
   /** Default: made up. */
   readonly execId?: string;
@@ -90,6 +93,7 @@ function fromWire(wire: WireProcess | undefined): TaskState {
 const noStdio: Stdio = { [Symbol.dispose]: () => {} };
 const isPath = (text: string): string => (text.startsWith('/') ? text : '');
 
+/** The tasks of the connection's namespace. */
 export function remoteTasks(connection: Connection, containers: Containers): Tasks {
   const service = connection.service(TasksService);
   const get = async (containerId: string, options?: CallOptions): Promise<TaskState> =>

@@ -70,6 +70,7 @@ export interface NewContainerOfImage {
   readonly seccomp?: string;
 }
 
+/** What became of a create: id and name, given or made up. */
 export interface CreatedContainer {
   readonly id: string;
   readonly name: string;
@@ -77,6 +78,7 @@ export interface CreatedContainer {
   readonly logUri: string;
 }
 
+/** Streams that a client wants FIFOs for. */
 export interface WantedStdio {
   readonly containerId: string;
   /** '' for the first process. */
@@ -93,6 +95,7 @@ export interface StdioPaths {
   readonly stderr: string;
 }
 
+/** Another process in a container, as a person asks for it. */
 export interface WantedProcess {
   readonly containerId: string;
   readonly args: readonly string[];
@@ -104,6 +107,7 @@ export interface WantedProcess {
   readonly privileged: boolean;
 }
 
+/** What of a container's logs to read. */
 export interface WantedLogs {
   readonly containerId: string;
   readonly follow: boolean;
@@ -119,6 +123,7 @@ export interface LogTime {
   readonly nanos: number;
 }
 
+/** One line of a log, or a piece of a long one. */
 export interface LogEntry {
   readonly time: LogTime;
   readonly stream: 'stdout' | 'stderr';

@@ -41,6 +41,7 @@ function parse(value: Uint8Array): Partial<RuntimeSpec> | undefined {
   }
 }
 
+/** Where to look a user up: the running task's root, else the container's snapshot. */
 export interface ExecParts {
   readonly snapshotter: Snapshotter | undefined;
   readonly task: TaskGlance | undefined;

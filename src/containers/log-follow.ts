@@ -9,6 +9,7 @@ import { tailOffset } from './log-tail.ts';
 const chunkBytes = 64 * 1024;
 const pollMs = 250;
 
+/** A log file and who may still write to it. */
 export interface LogSource {
   readonly path: string;
   /** Will more be written? Asked each time the end of the file is reached. */

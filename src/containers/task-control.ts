@@ -16,6 +16,7 @@ export interface TaskControl {
   delete(ctx: Context, containerId: string): Promise<unknown>;
 }
 
+/** As much of a task as making and removing containers needs to know. */
 export interface TaskGlance {
   readonly status: 'unknown' | 'created' | 'running' | 'paused' | 'pausing' | 'stopped';
   /** Of the first process; 0 when it is not known. */

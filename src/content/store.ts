@@ -40,6 +40,7 @@ export interface ContentStore {
   abort(ctx: Context, ref: string): Promise<void>;
 }
 
+/** What is known of a blob in one namespace. */
 export interface ContentInfo {
   readonly digest: Digest;
   readonly sizeBytes: number;
@@ -48,6 +49,7 @@ export interface ContentInfo {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** How far a write that is not committed has come. */
 export interface IngestStatus {
   readonly ref: string;
   /** Bytes received so far. */
@@ -59,6 +61,7 @@ export interface IngestStatus {
   readonly updatedAt: Date;
 }
 
+/** What is to be written. With `expected` the write is refused at once (already_exists) where that blob is here. */
 export interface WriterOptions {
   /** 1 to 1024 characters, no NUL; chosen by the caller, unique in the namespace. */
   readonly ref: string;
@@ -66,6 +69,7 @@ export interface WriterOptions {
   readonly expected?: Digest | undefined;
 }
 
+/** The bytes of one blob. Dispose it. */
 export interface ContentReader extends AsyncDisposable {
   readonly sizeBytes: number;
   /** Where the bytes are on this machine, for workers that read by themselves; undefined over the wire. */

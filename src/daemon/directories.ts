@@ -18,6 +18,7 @@ export interface Layout {
   readonly temp: string;
 }
 
+/** Where everything is beneath the data root and the state directory. Makes nothing. */
 export function layoutOf(root: string, state: string): Layout {
   return {
     root,

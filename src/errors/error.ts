@@ -18,6 +18,7 @@ export const kinds = [
   'unauthenticated',
 ] as const;
 
+/** errdefs' sixteen kinds (github.com/containerd/errdefs). */
 export type ErrorKind = (typeof kinds)[number];
 
 /**

@@ -7,6 +7,7 @@ import { type LayerMount, targetOf } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
 import { WorkerPool } from './worker-pool.ts';
 
+/** One layer and where it goes. */
 export interface ApplyRequest {
   /** The compressed layer: a file that the worker reads by itself (fastest), or a stream of its bytes. */
   readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
@@ -21,6 +22,7 @@ export interface ApplyRequest {
   readonly sync?: boolean;
 }
 
+/** What a layer turned out to be. */
 export interface AppliedLayer {
   /** Digest of the uncompressed layer, all bytes to the end of the stream. */
   readonly diffId: DiffId;

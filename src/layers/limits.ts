@@ -8,11 +8,13 @@ export interface InflateLimits {
   readonly ratioFreeBytes: number;
 }
 
+/** How much one layer may hold. */
 export interface LayerLimits extends InflateLimits {
   /** Most members one layer may have. */
   readonly entries: number;
 }
 
+/** Far above the largest real layers, far below what fills a machine. */
 export const defaultLayerLimits: LayerLimits = {
   uncompressedBytes: 256 * 2 ** 30,
   ratio: 250,

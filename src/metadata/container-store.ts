@@ -18,6 +18,7 @@ export interface Container {
 
 export type NewContainer = Omit<Container, 'createdAt' | 'updatedAt'>;
 
+/** Records of containers, by id within the context's namespace. */
 export interface ContainerStore {
   /** @throws not_found */
   get(ctx: Context, id: string): Promise<Container>;

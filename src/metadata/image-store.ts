@@ -10,6 +10,7 @@ export interface Image {
   readonly updatedAt: Date;
 }
 
+/** Records of images, by name within the context's namespace. */
 export interface ImageStore {
   /** @throws not_found */
   get(ctx: Context, name: string): Promise<Image>;

@@ -13,6 +13,7 @@ export interface LeaseResource {
   readonly type: string;
 }
 
+/** Leases of the context's namespace: what they hold is not collected while they last. */
 export interface LeaseStore {
   /** An empty id is made up. @throws already_exists */
   create(ctx: Context, lease: { id?: string; labels?: Readonly<Record<string, string>> }): Promise<Lease>;

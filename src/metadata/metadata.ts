@@ -23,6 +23,7 @@ import { NamespaceRecords } from './namespaces.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
 import { SnapshotRecords } from './snapshots.ts';
 
+/** What the metadata stores stand on. */
 export interface MetadataOptions {
   /** The database file, e.g. `/var/lib/berth/metadata.db`. */
   readonly path: string;

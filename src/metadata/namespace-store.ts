@@ -1,10 +1,12 @@
 import type { Context } from '../async/context.ts';
 
+/** A namespace and its labels. */
 export interface Namespace {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Namespaces: they separate the records of clients that share a daemon. */
 export interface NamespaceStore {
   /** Labels of a namespace; empty for one that was never created (clients depend on that). */
   labels(ctx: Context, name: string): Promise<Readonly<Record<string, string>>>;

@@ -14,6 +14,7 @@ import { handlerOf, type Run } from './grpc-handlers.ts';
 import { nameUnknownMethods, silenceGrpcJs, tuneHttp2 } from './grpc-js-hooks.ts';
 import type { ServiceBinding } from './service.ts';
 
+/** What is done around connections and calls. */
 export interface GrpcServerOptions {
   readonly log?: Log;
   /** Asked once for each connection; throwing or undefined leaves the caller unknown. */

@@ -14,6 +14,7 @@ export const bundlesDir = 'io.containerd.runtime.v2.task';
 /** The shim's record of a task in its bundle, there from before the task is made until it is deleted. */
 export const taskRecordFile = 'shim.json';
 
+/** Which shim this is. */
 export interface ShimInfo {
   readonly pid: number;
   /** Made anew by each start of a shim; event numbers count within one. */
@@ -40,6 +41,7 @@ export interface ShimTask {
   readonly exitedAtMs?: number;
 }
 
+/** One event of a task, kept until it is acknowledged. */
 export interface ShimEvent {
   /** 1, 2, 3 … within one instance, without gaps. */
   readonly number: number;
@@ -59,6 +61,7 @@ export interface EventsRequest {
   readonly waitMs: number;
 }
 
+/** Events of one instance; none when the wait was over first. */
 export interface EventsResponse {
   readonly instance: string;
   readonly events: readonly ShimEvent[];

@@ -23,11 +23,13 @@ export interface TaskState extends TaskStdio {
   readonly exitedAt: Date | undefined;
 }
 
+/** How and when a process ended. */
 export interface TaskExit {
   readonly exitStatus: number;
   readonly exitedAt: Date;
 }
 
+/** What is left of a process that was deleted. */
 export interface DeletedTask extends TaskExit {
   readonly pid: number;
 }
@@ -40,6 +42,7 @@ export interface RootfsMount {
   readonly options: readonly string[];
 }
 
+/** A task to make of a container. */
 export interface NewTask extends TaskStdio {
   readonly containerId: string;
   /** Runtime specification, JSON. */
@@ -52,12 +55,14 @@ export interface NewTask extends TaskStdio {
   readonly options?: Any | undefined;
 }
 
+/** Another process to register in a task. */
 export interface NewExec extends TaskStdio {
   readonly execId: string;
   /** Process of the runtime specification, JSON. */
   readonly spec: Any;
 }
 
+/** One process in a container. */
 export interface TaskPid {
   readonly pid: number;
   /** containerd.runc.v1.ProcessDetails for an exec. */

@@ -13,6 +13,7 @@ import type { ShimLaunch } from './shim-launch.ts';
 import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
 import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
 
+/** The shim to use, and who hears of its events. */
 export interface TasksOptions extends ShimLaunch {
   readonly events: Events;
   readonly log: Log;

@@ -11,6 +11,7 @@ export interface ProcessExit {
   readonly at: Date;
 }
 
+/** Status of a process whose end nobody saw, as in containerd. */
 export const unknownExitStatus = 255;
 
 /** A process that a runtime started for us, child or adopted: followed by a pidfd, never by its number alone. */

@@ -127,8 +127,10 @@ export class TaskProcess {
   }
 }
 
+/** containerd's words for a signal that comes too late. */
 export const alreadyFinished = () => notFound('process already finished');
 
+/** @throws invalid_argument (no such signal) */
 export function checkSignal(signal: number): void {
   if (signal > maxSignal) throw invalidArgument(`signal ${signal} does not exist`);
 }

@@ -38,6 +38,7 @@ export interface ProcessRecord extends StdioPaths {
   readonly exitedAtMs?: number;
 }
 
+/** creating ▶ created ▶ running ⇄ paused ▶ stopped; a task goes through all, an exec is never paused. */
 export type ProcessStatus = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 
 /** Replaces the record as a whole. The state directory is gone after a reboot, so nothing is synced. */

@@ -24,6 +24,7 @@ export interface SnapshotDriver {
   cleanup(known: ReadonlySet<number>): Promise<number[]>;
 }
 
+/** A snapshot as a driver knows it: by number, without name or namespace. */
 export interface DriverSnapshot {
   readonly id: number;
   readonly kind: 'view' | 'active';

@@ -50,8 +50,10 @@ export interface Snapshotter {
 }
 
 type Labels = Readonly<Record<string, string>>;
+/** Views are read only, active ones are written to, committed ones never change and can be parents. */
 export type SnapshotKind = 'view' | 'active' | 'committed';
 
+/** What is known of a snapshot; `name` is its key while it is view or active. */
 export interface SnapshotInfo {
   readonly name: string;
   readonly parent: string;
@@ -61,6 +63,7 @@ export interface SnapshotInfo {
   readonly labels: Labels;
 }
 
+/** What a snapshot itself takes on disk, its parents not counted. */
 export interface SnapshotUsage {
   readonly sizeBytes: number;
   readonly inodes: number;

@@ -29,6 +29,7 @@ export interface TransferProgress {
   readonly total: number;
 }
 
+/** Is told of each step; it must neither throw nor wait. */
 export type Report = (progress: TransferProgress) => void;
 
 /**

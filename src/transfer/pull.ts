@@ -15,6 +15,7 @@ import { planImages } from './plan.ts';
 import { ProgressFeed, type Report, type TransferProgress } from './progress.ts';
 import { recordImage } from './record.ts';
 
+/** What to pull and what to do with it. */
 export interface PullRequest {
   /** `host/path[:tag][@digest]`, host included. */
   readonly reference: string;

@@ -31,11 +31,14 @@ export interface GcConfig {
   readonly startupDelayMs: number;
 }
 
+/** Log levels, from everything to next to nothing. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** Read where it exists and no other file was named. */
 export const defaultConfigPath = '/etc/berth/config.toml';
 
+/** What holds for keys that no file sets. */
 export const defaultConfig: Config = {
   root: '/var/lib/berth',
   state: '/run/berth',

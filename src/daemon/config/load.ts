@@ -7,6 +7,7 @@ import { lineOf } from './line.ts';
 
 const maxFileBytes = 1024 * 1024;
 
+/** A configuration, and what in its file was not understood. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Keys that were read and mean nothing here, as `file:line: key`. */
@@ -21,6 +22,7 @@ export function loadConfig(path: string, base: Config = defaultConfig): LoadedCo
   return parseConfig(readText(path), path, base);
 }
 
+/** As {@link loadConfig} for a text; `file` names it in errors and warnings. */
 export function parseConfig(text: string, file: string, base: Config = defaultConfig): LoadedConfig {
   const document = parseToml(text, file);
   const keys = keysByVersion[versionOf(document, text, file)];

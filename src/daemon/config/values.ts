@@ -5,6 +5,7 @@ const refuse = (allowed: string): never => {
   throw new RangeError(`must be ${allowed}`);
 };
 
+/** A path from the root, without NUL. */
 export const absolutePath =
   (maxBytes = 4095): Check<string> =>
   (value) =>
@@ -21,6 +22,7 @@ export const binary: Check<string> = (value) =>
     ? value
     : refuse('an absolute path, a name in PATH, or empty');
 
+/** A whole number from `min` to `max`; TOML gives large ones as bigint. */
 export const integer =
   (min: number, max: number): Check<number> =>
   (value) => {
@@ -30,6 +32,7 @@ export const integer =
       : refuse(`a whole number from ${min} to ${max}`);
   };
 
+/** A number from `min` to `max`. */
 export const fraction =
   (min: number, max: number): Check<number> =>
   (value) =>
@@ -37,6 +40,7 @@ export const fraction =
       ? value
       : refuse(`a number from ${min} to ${max}`);
 
+/** One of a few words. */
 export const oneOf =
   <T extends string>(...words: readonly T[]): Check<T> =>
   (value) =>
