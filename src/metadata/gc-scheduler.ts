@@ -12,10 +12,13 @@ export interface GcConfig {
   readonly deletionThreshold: number;
   /** Collect at the next scheduled time after this many mutations; 0: never because of mutations. */
   readonly mutationThreshold: number;
+  /** From the reason to collect to the collection. */
   readonly scheduleDelayMs: number;
+  /** From the daemon's start to the first collection. */
   readonly startupDelayMs: number;
 }
 
+/** containerd's defaults. */
 export const defaultGcConfig: GcConfig = {
   pauseThreshold: 0.02,
   deletionThreshold: 0,

@@ -1,3 +1,5 @@
+import { defaultGcConfig, type GcConfig } from '../../metadata/gc-scheduler.ts';
+
 /** What berthd runs with. Every field has a default; see `berthd config default`. */
 export interface Config {
   /** Data that outlives a reboot: content, snapshots, metadata. 0700. */
@@ -21,16 +23,6 @@ export interface Config {
   readonly gc: GcConfig;
 }
 
-export interface GcConfig {
-  /** Share of time that collecting may take, 0 to 0.5. */
-  readonly pauseThreshold: number;
-  /** Collect after this many deletions; 0: only by schedule. */
-  readonly deletionThreshold: number;
-  readonly mutationThreshold: number;
-  readonly scheduleDelayMs: number;
-  readonly startupDelayMs: number;
-}
-
 /** Log levels, from everything to next to nothing. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -51,11 +43,5 @@ export const defaultConfig: Config = {
   maxConcurrentDownloads: 3,
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
-  gc: {
-    pauseThreshold: 0.02,
-    deletionThreshold: 0,
-    mutationThreshold: 100,
-    scheduleDelayMs: 0,
-    startupDelayMs: 100,
-  },
+  gc: defaultGcConfig,
 };

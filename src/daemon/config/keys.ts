@@ -1,4 +1,5 @@
-import type { Config, GcConfig } from './config.ts';
+import type { GcConfig } from '../../metadata/gc-scheduler.ts';
+import type { Config } from './config.ts';
 import {
   absolutePath,
   binary,
