@@ -61,11 +61,6 @@ export async function* pull(
   }
 }
 
-/** Pulls without anybody looking. */
-export async function pullQuietly(parts: TransferParts, ctx: Context, request: PullRequest): Promise<Image> {
-  return pullReporting(parts, ctx, request, () => {});
-}
-
 async function pullReporting(
   parts: TransferParts,
   ctx: Context,

@@ -10,9 +10,9 @@ import type { Digest } from '../../src/oci/digest.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
 import { dropStaleLeases } from '../../src/transfer/lease.ts';
 import { transferParts } from '../../src/transfer/parts.ts';
-import { type PullRequest, pull, pullQuietly } from '../../src/transfer/pull.ts';
+import { type PullRequest, pull } from '../../src/transfer/pull.ts';
 import { always, digestOf, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
-import { inventory, openStack, type Stack } from './stack.ts';
+import { inventory, openStack, pullQuietly, type Stack } from './stack.ts';
 
 const amd64 = { os: 'linux', architecture: 'amd64' };
 const unpack = [{ snapshotter: '', platform: amd64 }];

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Digest } from '../../src/oci/digest.ts';
 import type { TransferProgress } from '../../src/transfer/progress.ts';
-import { pull, pullQuietly } from '../../src/transfer/pull.ts';
+import { pull } from '../../src/transfer/pull.ts';
 import { tag } from '../../src/transfer/tag.ts';
 import { ensureUnpacked } from '../../src/transfer/unpack.ts';
 import { TestRegistry } from '../kit/registry.ts';
-import { inventory, openStack } from './stack.ts';
+import { inventory, openStack, pullQuietly } from './stack.ts';
 
 const login = { username: 'otto', password: 'pa:ss wörd' };
 const unpack = [{ snapshotter: '', platform: { os: 'linux', architecture: 'amd64' } }];

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { type Context, silentLog } from '../../src/async/context.ts';
 import { openLocalBlobs } from '../../src/content/local/local-blobs.ts';
 import { EventExchange } from '../../src/events/exchange.ts';
+import type { Image } from '../../src/metadata/image-store.ts';
 import { type Metadata, openMetadata } from '../../src/metadata/metadata.ts';
 import { hostPlatform } from '../../src/oci/platform.ts';
 import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
 import { type TransferParts, transferParts } from '../../src/transfer/parts.ts';
+import { pull } from '../../src/transfer/pull.ts';
 
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
 
@@ -66,4 +68,13 @@ export async function inventory({ metadata, ctx }: Stack) {
     leases: (await metadata.leases.list(ctx)).length,
     snapshots: ((await snapshotter?.list(ctx)) ?? []).map(({ name }) => name),
   };
+}
+
+/** Pulls without looking at the progress. */
+export async function pullQuietly(...args: Parameters<typeof pull>): Promise<Image> {
+  const steps = pull(...args);
+  for (;;) {
+    const { done, value } = await steps.next();
+    if (done) return value;
+  }
 }
