@@ -8,6 +8,7 @@ import type { ContentReader } from '../store.ts';
 import { LocalIngest } from './blob-ingest.ts';
 import { BlobReader } from './blob-reader.ts';
 import { DirectorySync, syncDirectory } from './directory-sync.ts';
+import { SmallBlob } from './small-blob.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 const algorithms = ['sha256', 'sha512'] as const;
@@ -56,6 +57,8 @@ class LocalBlobs implements Blobs {
 
   async open(digest: Digest): Promise<ContentReader> {
     const path = this.#blobPath(digest);
+    const small = await absentIs(SmallBlob.read(path), digest);
+    if (small !== undefined) return small;
     const file = await absentIs(open(path, O_RDONLY | O_NOFOLLOW), digest);
     try {
       return new BlobReader(file, path, (await file.stat()).size);
