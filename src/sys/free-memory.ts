@@ -24,19 +24,27 @@ export async function returnFreeMemory(): Promise<void> {
 
 /** Resident bytes that must have been added since the last time before it is worth a garbage collection. */
 const worthwhileBytes = 8 * 2 ** 20;
-let residentBytes = 0;
-
 /** What outlives its work by a moment (16 MB after a pull) is not free yet at the first pass. */
 const secondPassMs = 5_000;
+let residentBytes = 0;
+let waiting = false;
 
-/** {@link returnFreeMemory}, twice, when the process has grown by 8 MiB since this was called last. */
+const hasGrown = (): boolean => process.memoryUsage.rss() > residentBytes + worthwhileBytes;
+
+/**
+ * {@link returnFreeMemory}, when the process has grown by 8 MiB since this was called last; once more a moment later,
+ * unless it is growing again by then.
+ */
 export async function returnGrownMemory(): Promise<void> {
-  if (process.memoryUsage.rss() < residentBytes + worthwhileBytes) return;
-  residentBytes = Number.POSITIVE_INFINITY; // one at a time
-  await returnFreeMemory();
-  await sleep(secondPassMs, undefined, { ref: false });
+  if (waiting || !hasGrown()) return;
+  waiting = true;
   await returnFreeMemory();
   residentBytes = process.memoryUsage.rss();
+  await sleep(secondPassMs, undefined, { ref: false });
+  waiting = false;
+  if (hasGrown()) return;
+  await returnFreeMemory();
+  residentBytes = Math.min(residentBytes, process.memoryUsage.rss());
 }
 
 /** Safe while other threads run: unwritten pages of a file mapping hold nothing that the file does not. */
