@@ -13,8 +13,8 @@ export interface Subject {
   readonly name: 'berth' | 'containerd';
   readonly address: string;
   readonly dir: string;
-  /** PSS in MB of the daemon, and together with its shims. */
-  memoryMb(): { daemon: number; all: number };
+  /** PSS in MB of the daemon and all its shims. */
+  memoryMb(): number;
   /** Largest resident set of the daemon in MB while `work` runs. */
   peakMb(work: () => Promise<unknown>): Promise<number>;
   stop(): Promise<void>;
@@ -85,10 +85,9 @@ async function peakMb({ pid }: ChildProcess, work: () => Promise<unknown>): Prom
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-function memoryMb(child: ChildProcess, dir: string): { daemon: number; all: number } {
-  const daemon = pssMb(child.pid ?? 0);
+function memoryMb(child: ChildProcess, dir: string): number {
   const shims = processesOf(dir).filter((pid) => pid !== child.pid && isShim(pid));
-  return { daemon, all: shims.reduce((sum, pid) => sum + pssMb(pid), daemon) };
+  return shims.reduce((sum, pid) => sum + pssMb(pid), pssMb(child.pid ?? 0));
 }
 
 const isShim = (pid: number): boolean => /shim/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));

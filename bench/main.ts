@@ -110,16 +110,11 @@ function imageSizeMb(): number {
 
 /** Both daemons get this long without calls before their memory is read. */
 const quietMs = 12_000;
-type Memory = ReturnType<Subject['memoryMb']>;
 
-async function memoryRow(
-  figure: string,
-  both: readonly [Subject, Subject],
-  part: (memory: Memory) => number = ({ daemon }) => daemon,
-): Promise<Row> {
+async function memoryRow(figure: string, both: readonly [Subject, Subject]): Promise<Row> {
   await sleep(quietMs);
-  const [berth, containerd] = both.map((subject) => [part(subject.memoryMb())]) as [number[], number[]];
-  return { figure: `memory, PSS: ${figure}`, unit: 'MB', goal: 1, berth, containerd };
+  const [berth, containerd] = both.map((subject) => [subject.memoryMb()]) as [number[], number[]];
+  return { figure: `memory, PSS: daemon and shims, ${figure}`, unit: 'MB', goal: 1, berth, containerd };
 }
 
 async function peakRow(both: readonly [Subject, Subject]): Promise<Row> {
@@ -137,11 +132,19 @@ async function peakRow(both: readonly [Subject, Subject]): Promise<Row> {
 }
 
 let running = 0;
+const idleName = (n: number): string => `bench-${process.pid}-${n}`;
+
 async function containersRow(count: number, both: readonly [Subject, Subject]): Promise<Row> {
   for (; running < count; running++)
     for (const subject of both)
-      await timed(on(subject, 'run', '-d', '--null-io', small, `idle-${running}`, '/bin/sleep', '3600'));
-  return memoryRow(`daemon and shims, ${count} containers`, both, ({ all }) => all);
+      await timed(on(subject, 'run', '-d', '--null-io', small, idleName(running), '/bin/sleep', '3600'));
+  return memoryRow(`${count} containers`, both);
+}
+
+/** containerd's shim keeps runc's state outside of the daemon's directories: what runs must be deleted by name. */
+async function removeContainers(subject: Subject): Promise<void> {
+  for (let n = 0; n < running; n++)
+    await run(ctr, on(subject, 'tasks', 'rm', '--force', idleName(n))).catch(() => {});
 }
 
 interface Floor {
@@ -209,10 +212,10 @@ const berth = await startBerth(join(dir, 'berth'), installPackage(join(dir, 'pac
 const containerd = await startContainerd(join(dir, 'containerd'));
 try {
   const both = [berth, containerd] as const;
-  const rows = [await memoryRow('daemon, just started', both)];
+  const rows = [await memoryRow('just started', both)];
   rows.push(await versionRow(berth, containerd));
   rows.push(await pullRow(berth, containerd));
-  rows.push(await memoryRow('daemon, after pulls', both));
+  rows.push(await memoryRow('after pulls', both));
   rows.push(await peakRow(both));
   rows.push(await runRow(berth, containerd));
   for (const count of [10, 50]) rows.push(await containersRow(count, both));
@@ -220,6 +223,7 @@ try {
   console.log(text);
   if (!quick) writeFileSync(join(top, 'docs/benchmarks.md'), text);
 } finally {
+  for (const subject of [berth, containerd]) await removeContainers(subject);
   await berth.stop();
   await containerd.stop();
   stopRegistry();
