@@ -9,6 +9,7 @@ import { TestDaemon } from '../kit/daemon.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output } from '../kit/run.ts';
 import { compareTrees, readTree, type Tree } from '../kit/tree.ts';
+import { unmountFreed } from '../kit/unmount.ts';
 import { pushImages } from './images.ts';
 import { chaosSeed, Random } from './random.ts';
 
@@ -153,7 +154,7 @@ class Disk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await output('umount', [this.path]);
+    await unmountFreed(this.path);
     rmSync(this.path, { recursive: true });
     rmSync(this.#image);
     // The last of the disk and its copies takes the directory along.
