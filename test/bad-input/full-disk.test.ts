@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Generation, generations, runLine } from '../clients/table.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { TestDaemon } from '../kit/daemon.ts';
 import { FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { output } from '../kit/run.ts';
@@ -55,7 +55,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
         `$C images rm $HOST/big:x; for r in $($C content active | tail -n +2 | cut -f1); do $C content rm $r; done; ${gc}`,
       );
       assert.equal((await ctr('$C images ls -q; $C content ls -q; $C snapshots ls | tail -n +2')).shown, '');
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
       const small = await ctr('$C images pull --plain-http $HOST/small:x && $C images check -q');
       assert.equal(small.status, 0, small.shown);
       assert.equal(daemon.pid, pid);
@@ -73,7 +73,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
       assert.match(bomb.shown, diskFull);
       await ctr(`$C images rm $HOST/bomb:x; ${gc}`);
       assert.equal((await ctr('$C snapshots ls | tail -n +2; $C content ls -q')).shown, '');
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
       const { bavail, blocks } = statfsSync(daemon.root);
       // 8 of 32 MiB are the database's reserve.
       assert.ok(bavail > blocks * 0.7, `${bavail} of ${blocks} blocks are free again`);
@@ -97,7 +97,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
       assert.equal(daemon.pid, pid);
       await daemon.restart();
       assert.match((await ctr('$C ns ls -q')).shown, /after\nbefore/);
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
       assert.deepEqual(readdirSync(join(daemon.root, 'content/ingest')).length <= 1, true);
     });
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Generation, generations, runLine } from '../clients/table.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { always, digestOf, FlakyRegistry, type ImageChange, sendBlob, tarOf } from '../kit/flaky-registry.ts';
 import { file, hardlink, symlink, tar } from '../kit/tar-builder.ts';
@@ -126,7 +126,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
           (await ctr('$C images ls -q; $C content ls -q; $C snapshots ls | tail -n +2')).shown,
           '',
         );
-        assert.deepEqual(violations(daemon.root, daemon.state), []);
+        assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
         assert.equal(daemon.pid, pid);
       });
     }

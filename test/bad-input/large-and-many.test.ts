@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
 import { isKind } from '../../src/errors/error.ts';
 import { type Generation, generations, runLine } from '../clients/table.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 
 const mebibyte = 1 << 20;
@@ -62,7 +62,7 @@ describe('messages of 20 MiB', () => {
       );
       assert.equal(taken.status, 0, taken.shown);
       assert.equal(daemon.pid, pid);
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
     });
   }
 });

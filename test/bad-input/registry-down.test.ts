@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Generation, generations, runLine } from '../clients/table.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output } from '../kit/run.ts';
@@ -61,7 +61,7 @@ describe('a registry that is killed midway', () => {
       assert.match((await ctr('$C version')).shown, /2\.3\.4/);
       assert.equal(daemon.pid, pid);
       await ctr('$C leases create --id gc; $C leases rm --sync gc');
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
 
       await using other = await TestRegistry.start();
       const again = await other.push(layout, 'big');
@@ -72,7 +72,7 @@ describe('a registry that is killed midway', () => {
         { IMG: again },
       );
       assert.match(pulled.shown, /complete \(\d\/\d\) .* true$/);
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
     });
   }
 });

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ClientStage, type Generation, generations } from '../clients/table.ts';
-import { containerProcesses, violations } from '../kit/checker.ts';
+import { containerProcesses, violationsAtRest } from '../kit/checker.ts';
 
 let stage: ClientStage;
 before(async () => {
@@ -63,7 +63,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
         assert.match(shown, says);
         const left = await stage.line(generation, '$C task ls -q; $C c ls -q; $C snapshots ls | grep Active');
         assert.equal(left.shown, '');
-        assert.deepEqual(violations(daemon.root, daemon.state), []);
+        assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
         assert.deepEqual(bundles(), []);
         assert.deepEqual(containerProcesses(daemon.root), []);
         assert.equal((await stage.line(generation, '$C run --rm $IMG a echo works')).shown, 'works');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientStage, type Generation, generations } from '../clients/table.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 
 let stage: ClientStage;
@@ -56,7 +56,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
       await until('descriptors are given back', () => descriptorsOf(pid) <= before);
       assert.match(await shown('$C version'), /2\.3\.4/);
       assert.equal(daemon.pid, pid);
-      assert.deepEqual(violations(daemon.root, daemon.state), []);
+      assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
     }
 
     test('an event stream', () =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import type { TestRegistryOptions } from '../kit/registry.ts';
 import { ClientStage, type Generation } from './table.ts';
 
@@ -77,8 +77,8 @@ function pullsFrom(options: TestRegistryOptions, pulls: Readonly<Record<string, 
       });
     }
   }
-  test('nothing is half-made or left behind, and no password is in the log', () => {
-    assert.deepEqual(violations(stage.daemon.root, stage.daemon.state), []);
+  test('nothing is half-made or left behind, and no password is in the log', async () => {
+    assert.deepEqual(await violationsAtRest(stage.daemon.root, stage.daemon.state), []);
     assert.equal(/secret|bWU6c2VjcmV0/.test(stage.daemon.log()), false);
   });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { ctr1, ctr2 } from '../kit/paths.ts';
 import { TestRegistry, type TestRegistryOptions } from '../kit/registry.ts';
@@ -115,8 +115,8 @@ export function checkWithBoth(checks: Readonly<Record<string, Check>>, pull = tr
       }
     });
   }
-  test('nothing is half-made or left behind', () => {
-    assert.deepEqual(violations(stage.daemon.root, stage.daemon.state), []);
+  test('nothing is half-made or left behind', async () => {
+    assert.deepEqual(await violationsAtRest(stage.daemon.root, stage.daemon.state), []);
   });
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mountsBelow, processesOf } from './daemon.ts';
 
 /** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
@@ -194,4 +195,13 @@ export function containerProcesses(dir: string): number[] {
   return processesOf(dir).filter(
     (pid) => !/(daemon|shim)\/main\.[jt]s/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
   );
+}
+
+/** {@link violations} once the daemon has come to rest: garbage goes a moment after its rows. Asks for five seconds at most. */
+export async function violationsAtRest(root: string, state: string): Promise<string[]> {
+  for (let tries = 0; ; tries++) {
+    const found = violations(root, state);
+    if (found.length === 0 || tries === 50) return found;
+    await sleep(100);
+  }
 }

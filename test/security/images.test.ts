@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { commandOf, processesOf } from '../kit/daemon.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { run } from '../kit/run.ts';
@@ -34,7 +34,7 @@ after(async () => {
 async function assertUnharmed(): Promise<void> {
   assert.deepEqual(compareTrees(readTree(outside), host), []);
   assert.deepEqual(await stage.berth.containers.list(), []);
-  assert.deepEqual(violations(stage.daemon.root, stage.daemon.state), []);
+  assert.deepEqual(await violationsAtRest(stage.daemon.root, stage.daemon.state), []);
 }
 
 describe('the environment of an image', () => {

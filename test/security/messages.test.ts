@@ -8,7 +8,7 @@ import { connect } from '../../src/client/connect.ts';
 import { isKind, kindOf } from '../../src/errors/error.ts';
 import { Images } from '../../src/gen/containerd/services/images/v1/images_pb.ts';
 import { type Channel, createClient, openChannel } from '../../src/rpc/grpc-client.ts';
-import { violations } from '../kit/checker.ts';
+import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { digestOf } from '../kit/flaky-registry.ts';
 import { top } from '../kit/paths.ts';
@@ -117,14 +117,14 @@ describe('CVE-2024-23650, CVE-2026-50163: every call of every service answers, a
         [],
       );
       assert.equal(daemon.pid, pid);
-      assertUnharmed();
+      await assertUnharmed();
     });
 });
 
-function assertUnharmed(): void {
+async function assertUnharmed(): Promise<void> {
   assert.doesNotMatch(daemon.log(), /uncaught|unhandled/i);
   assert.deepEqual(compareTrees(readTree('/etc'), host), []);
-  assert.deepEqual(violations(daemon.root, daemon.state), []);
+  assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
   assert.deepEqual(readdirSync(daemon.dir).sort(), ['berthd.log', 'config.toml', 'root', 'state']);
 }
 
@@ -158,7 +158,7 @@ for (const [name, body] of Object.entries(bytes))
         return promise;
       }),
     );
-    assertUnharmed();
+    await assertUnharmed();
   });
 
 const labels = JSON.parse(
