@@ -109,7 +109,7 @@ function imageSizeMb(): number {
 }
 
 /** Both daemons get this long without calls before their memory is read. */
-const quietMs = 12_000;
+const quietMs = 20_000;
 
 async function memoryRow(figure: string, both: readonly [Subject, Subject]): Promise<Row> {
   await sleep(quietMs);

@@ -29,22 +29,22 @@ const secondPassMs = 5_000;
 let residentBytes = 0;
 let waiting = false;
 
-const hasGrown = (): boolean => process.memoryUsage.rss() > residentBytes + worthwhileBytes;
+const hasGrownFrom = (bytes: number): boolean => process.memoryUsage.rss() > bytes + worthwhileBytes;
 
 /**
  * {@link returnFreeMemory}, when the process has grown by 8 MiB since this was called last; once more a moment later,
- * unless it is growing again by then.
+ * unless it is growing again by then: then the next call goes on.
  */
 export async function returnGrownMemory(): Promise<void> {
-  if (waiting || !hasGrown()) return;
+  if (waiting || !hasGrownFrom(residentBytes)) return;
   waiting = true;
   await returnFreeMemory();
-  residentBytes = process.memoryUsage.rss();
+  const first = process.memoryUsage.rss();
   await sleep(secondPassMs, undefined, { ref: false });
   waiting = false;
-  if (hasGrown()) return;
+  if (hasGrownFrom(first)) return;
   await returnFreeMemory();
-  residentBytes = Math.min(residentBytes, process.memoryUsage.rss());
+  residentBytes = process.memoryUsage.rss();
 }
 
 /** Safe while other threads run: unwritten pages of a file mapping hold nothing that the file does not. */
