@@ -34,11 +34,12 @@ checkWithBoth({
     shows: /^KEY SIZE INODES\ns1 8\.0 KiB 2$/,
   },
   'snapshots view is a read-only bind of one layer': {
-    line: `${base} $C snapshots view --mounts v1 $P; $C snapshots rm v1`,
+    line: `${base} $C snapshots view --mounts v1 $P; $C snapshots rm v1 2>/dev/null || true`,
     shows: /"Type": "bind",\n "Source": ".*\/fs",\n( "Target": "",\n)? "Options": \[\n "ro",\n "rbind"\n \]/,
   },
   'snapshots usage of a view is nothing': {
-    line: `${base} $C snapshots view v1 $P; $C snapshots usage -b v1; $C snapshots rm v1`,
+    // Nothing holds a view that ctr makes: a collection that is under way may take it, as in containerd.
+    line: `${base} for i in 1 2 3 4 5; do $C snapshots view v1 $P && $C snapshots usage -b v1 && break; done 2>/dev/null; $C snapshots rm v1 2>/dev/null || true`,
     shows: 'KEY SIZE INODES\nv1 0 0',
   },
   'snapshots label sets labels beside what is there': {
