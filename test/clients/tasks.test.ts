@@ -82,7 +82,8 @@ checkWithBoth({
     status: 1,
   },
   'run with an id that is none': {
-    line: '$C run --rm $IMG ../../x true; s=$?; $C snapshots rm ../../x; exit $s',
+    // The snapshot it leaves is garbage: a collection may be quicker than the removal.
+    line: '$C run --rm $IMG ../../x true; s=$?; $C snapshots rm ../../x 2>/dev/null; exit $s',
     shows:
       'ctr: create container failed validation: container.ID: identifier "../../x" must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$: invalid argument',
     status: 1,
