@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { messageOf } from '../errors/error.ts';
 import { bundlesDir } from '../rpc/ttrpc-shim.ts';
 import { namesInSync } from '../sys/names-in.ts';
+import { adoptProcesses } from './adopt-task.ts';
 import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
-import { readRecord } from './task-record.ts';
+import { readRecord, requestOf } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
 
 /**
@@ -30,7 +31,8 @@ async function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroun
       await discardHalfMade(record);
       return around.log.info({ bundle }, 'half-made task undone');
     }
-    const task = Task.adopt(record, around);
+    const task = new Task(requestOf(record), around);
+    adoptProcesses(task, record.processes);
     tasks.adopt(task);
     around.log.info({ bundle, status: task.init.status }, 'task adopted');
   } catch (error) {

@@ -59,5 +59,10 @@ export function readRecord(bundle: string): TaskRecord | undefined {
   }
 }
 
+/** What was asked for, without what became of it. */
+export function requestOf({ format: _, processes: __, ...request }: TaskRecord): TaskRequest {
+  return request;
+}
+
 /** Idempotent. */
 export const removeRecord = (bundle: string): void => rmSync(join(bundle, taskRecordFile), { force: true });

@@ -6,9 +6,12 @@ import { Task as TaskService } from '../gen/containerd/task/v3/task_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import { bindService } from '../rpc/service.ts';
 import { type RawService, rawService } from '../rpc/ttrpc-server.ts';
+import { killTask, pauseTask, resumeTask, taskPids, updateTask } from './control-task.ts';
+import { startTask } from './make-task.ts';
 import { cgroupMetrics } from './metrics.ts';
 import { parseRuntimeOptions } from './runtime-options.ts';
 import type { Task } from './task.ts';
+import { addExec, deleteExec, startExec } from './task-execs.ts';
 import type { TaskProcess } from './task-process.ts';
 import type { ProcessStatus } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
@@ -55,18 +58,18 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
     },
     async start({ id, execId }, ctx) {
       const task = tasks.get(ctx, id);
-      await (execId === '' ? task.start() : task.startExec(execId));
+      await (execId === '' ? startTask(task) : startExec(task, execId));
       return { pid: task.process(execId).pid };
     },
     async delete({ id, execId }, ctx) {
-      if (execId !== '') return ended(await tasks.get(ctx, id).deleteExec(execId));
+      if (execId !== '') return ended(await deleteExec(tasks.get(ctx, id), execId));
       const { exit, pid } = await tasks.delete(ctx, id);
       return { pid, exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }, ctx) {
       if (spec === undefined) throw invalidArgument('exec needs a process spec');
       checkProcessSpec(spec.value);
-      tasks.get(ctx, id).addExec(execId, { terminal, stdin, stdout, stderr }, spec.value);
+      addExec(tasks.get(ctx, id), execId, { terminal, stdin, stdout, stderr }, spec.value);
       return {};
     },
     async state({ id, execId }, ctx) {
@@ -74,11 +77,11 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
     },
     async pids({ id }, ctx) {
       const task = tasks.get(ctx, id);
-      const pids = await task.pids();
+      const pids = await taskPids(task);
       return { processes: pids.map((pid) => processInfo(task, pid)) };
     },
     async kill({ id, execId, signal, all }, ctx) {
-      await tasks.get(ctx, id).kill(execId, signal, all);
+      await killTask(tasks.get(ctx, id), execId, signal, all);
       return {};
     },
     async resizePty({ id, execId, width, height }, ctx) {
@@ -94,16 +97,16 @@ function taskService({ tasks, shutdown }: TaskServiceOptions) {
       return { exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
     },
     async pause({ id }, ctx) {
-      await tasks.get(ctx, id).pause();
+      await pauseTask(tasks.get(ctx, id));
       return {};
     },
     async resume({ id }, ctx) {
-      await tasks.get(ctx, id).resume();
+      await resumeTask(tasks.get(ctx, id));
       return {};
     },
     async update({ id, resources }, ctx) {
       if (resources === undefined) throw invalidArgument('update needs resources');
-      await tasks.get(ctx, id).update(Buffer.from(resources.value).toString());
+      await updateTask(tasks.get(ctx, id), Buffer.from(resources.value).toString());
       return {};
     },
     async stats({ id }, ctx) {

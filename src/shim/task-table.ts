@@ -5,7 +5,9 @@ import { namespaceOf } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound } from '../errors/error.ts';
 import type { Mount } from '../sys/mount.ts';
 import { defaultRuntime, runtimeBinary } from './choose-runtime.ts';
+import { deleteTask } from './delete-task.ts';
 import { checkIdentifier } from './identifier.ts';
+import { createTask } from './make-task.ts';
 import type { RuntimePlace } from './oci-runtime.ts';
 import { lowerOciVersion } from './oci-version.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
@@ -34,7 +36,7 @@ export class TaskTable {
     this.#runtimeRoot = join(stateDir, 'runc');
   }
 
-  /** @throws already_exists, invalid_argument (id, bundle), what {@link Task.create} throws */
+  /** @throws already_exists, invalid_argument (id, bundle), what {@link createTask} throws */
   async create(ctx: Context, asked: NewTask): Promise<Task> {
     const namespace = checkIdentifier('namespace', namespaceOf(ctx));
     const id = checkIdentifier('task id', asked.id);
@@ -48,7 +50,7 @@ export class TaskTable {
         { ...asked, namespace, runtime: await this.#runtime(namespace, asked) },
         this.#around,
       );
-      await task.create();
+      await createTask(task);
       this.#tasks.set(key, task);
       return task;
     } finally {
@@ -70,7 +72,7 @@ export class TaskTable {
 
   async delete(ctx: Context, id: string) {
     const task = this.get(ctx, id);
-    const exit = await task.delete();
+    const exit = await deleteTask(task);
     this.#tasks.delete(keyOf(task.request.namespace, id));
     return { exit, pid: task.init.pid };
   }

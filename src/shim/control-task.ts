@@ -1,0 +1,57 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { failedPrecondition } from '../errors/error.ts';
+import { SIGKILL, type Task } from './task.ts';
+import { alreadyFinished, checkSignal } from './task-process.ts';
+
+/** Signals one process, or `all` of the container. @throws invalid_argument, not_found (has ended) */
+export async function killTask(task: Task, execId: string, signal: number, all: boolean): Promise<void> {
+  const { init, runtime, request } = task;
+  checkSignal(signal);
+  const process = task.process(execId);
+  if (!all && init.status !== 'paused') return process.signal(signal);
+  if (init.status === 'stopped') throw alreadyFinished();
+  await runtime.kill(request.id, signal, all);
+  // A frozen process dies only once it runs again; runc sees to that, crun does not.
+  if (signal === SIGKILL && init.status === 'paused') await runtime.resume(request.id).catch(() => {});
+}
+
+/** Freezes every process. @throws failed_precondition (not running) */
+export function pauseTask(task: Task): Promise<void> {
+  const { init, runtime, request } = task;
+  return init.exclusive(async () => {
+    if (init.status !== 'running') throw failedPrecondition(`cannot pause a ${init.status} container`);
+    await runtime.pause(request.id);
+    init.status = 'paused';
+    task.save();
+    task.around.events.paused(task);
+  });
+}
+
+/** @throws failed_precondition (not paused) */
+export function resumeTask(task: Task): Promise<void> {
+  const { init, runtime, request } = task;
+  return init.exclusive(async () => {
+    if (init.status !== 'paused') throw failedPrecondition(`cannot resume a ${init.status} container`);
+    await runtime.resume(request.id);
+    init.status = 'running';
+    task.save();
+    task.around.events.resumed(task);
+  });
+}
+
+/** `resources`: JSON of the runtime specification's LinuxResources. @throws not_found (has ended) */
+export function updateTask({ init, runtime, request }: Task, resources: string): Promise<void> {
+  return init.exclusive(async () => {
+    if (init.status === 'stopped') throw alreadyFinished();
+    const file = join(request.bundle, 'resources.json');
+    writeFileSync(file, resources, { mode: 0o600 });
+    await runtime.update(request.id, file);
+  });
+}
+
+/** Pids in the container, as the host sees them. @throws failed_precondition (stopped) */
+export function taskPids({ init, runtime, request }: Task): Promise<number[]> {
+  if (init.status === 'stopped') throw failedPrecondition('container is stopped');
+  return runtime.pids(request.id);
+}

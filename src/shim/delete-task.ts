@@ -1,0 +1,32 @@
+import { failedPrecondition, messageOf } from '../errors/error.ts';
+import { type ProcessExit, unknownExitStatus } from './reaper.ts';
+import type { Task } from './task.ts';
+import { removeRecord } from './task-record.ts';
+import { unmountRootfs } from './task-rootfs.ts';
+
+/** How long a killed process may take to end before delete gives up. */
+const killedExitMs = 10_000;
+
+/** Removes a stopped task, or one that was never started, from runtime, mounts and disk. @throws failed_precondition */
+export async function deleteTask(task: Task): Promise<ProcessExit> {
+  const { init, request } = task;
+  if (init.status === 'running' || init.status === 'paused' || init.status === 'creating')
+    throw failedPrecondition(`cannot delete a ${init.status} process`);
+  const wasCreated = init.status === 'created';
+  await deleteFromRuntime(task);
+  if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
+  for (const process of [init, ...task.execs]) process.close();
+  await unmountRootfs(request);
+  removeRecord(request.bundle);
+  const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };
+  task.around.events.deleted(task, exit);
+  return exit;
+}
+
+async function deleteFromRuntime({ runtime, request }: Task): Promise<void> {
+  try {
+    await runtime.delete(request.id);
+  } catch (error) {
+    if (!/does not exist/.test(messageOf(error))) throw error;
+  }
+}

@@ -1,0 +1,40 @@
+import { failedPrecondition } from '../errors/error.ts';
+import { undoCreate } from './half-made.ts';
+import { makeInit } from './make-process.ts';
+import type { Task } from './task.ts';
+import { removeRecord } from './task-record.ts';
+import { mountRootfs, refuseLedAstray, unmountRootfs } from './task-rootfs.ts';
+
+/** Mounts the root, opens the streams and has the runtime make the container. All or nothing. */
+export function createTask(task: Task): Promise<void> {
+  const { request, init, runtime } = task;
+  return init.exclusive(async () => {
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => removeRecord(request.bundle));
+    task.save();
+    undo.defer(() => unmountRootfs(request));
+    await mountRootfs(request);
+    refuseLedAstray(request.bundle);
+    const stdio = task.openStdio(init);
+    undo.defer(() => stdio.close());
+    undo.defer(() => undoCreate(runtime, request.id, request.bundle));
+    const watched = await makeInit(runtime, request, stdio);
+    undo.defer(() => watched[Symbol.dispose]());
+    await stdio.started();
+    undo.move();
+    task.made(init, watched);
+    task.around.events.created(task);
+  });
+}
+
+/** @throws failed_precondition (not in state created), unknown (the runtime's words) */
+export function startTask(task: Task): Promise<void> {
+  const { init } = task;
+  return init.exclusive(async () => {
+    if (init.status !== 'created') throw failedPrecondition(`cannot start a ${init.status} process`);
+    await task.runtime.start(task.request.id);
+    init.status = 'running';
+    task.save();
+    task.around.events.started(task);
+  });
+}
