@@ -41,7 +41,15 @@ export async function compose(current: () => Config, layout: Layout, log: Log): 
   const drivers = [await openOverlayDriver({ root: join(layout.snapshots, 'overlayfs') })];
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
-    await openMetadata({ path: layout.database, blobs, drivers, events, log, gc: config.gc }),
+    await openMetadata({
+      path: layout.database,
+      blobs,
+      drivers,
+      events,
+      log,
+      gc: config.gc,
+      sharing: config.contentSharing,
+    }),
   );
   const transfers = opened.use(openTransfers(current, layout, metadata));
   const tasks = opened.use(openTasks(config, layout, events, log));

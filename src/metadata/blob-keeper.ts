@@ -1,5 +1,6 @@
 import type { Log } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
+import { Limiter } from '../async/limiter.ts';
 import type { Blobs } from '../content/blobs.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isHeld } from './content-rows.ts';
@@ -7,6 +8,7 @@ import type { Db } from './db.ts';
 
 /** Holders finish quickly and undo nothing, so nobody gives up waiting. */
 const never = new AbortController().signal;
+const removalsAtOnce = 16;
 
 /**
  * Keeps bytes and records together: whoever makes a blob's record out of bytes, and whoever removes bytes that no
@@ -17,6 +19,7 @@ export class BlobKeeper {
   readonly #db: Db;
   readonly #log: Log;
   readonly #locks = new KeyedLock();
+  readonly #limiter = new Limiter(removalsAtOnce);
   readonly #releasing = new Set<Promise<void>>();
 
   constructor(blobs: Blobs, db: Db, log: Log) {
@@ -37,10 +40,24 @@ export class BlobKeeper {
 
   /** The same without waiting; {@link settled} waits. What fails is removed at the next start. */
   releaseLater(digest: Digest): void {
-    const releasing = this.release(digest)
-      .catch((error) => this.#log.warn({ error, digest }, 'bytes of deleted content could not be removed'))
-      .finally(() => this.#releasing.delete(releasing));
-    this.#releasing.add(releasing);
+    this.#later(() => this.release(digest), digest);
+  }
+
+  /** Removes the file of an ingest without waiting. */
+  abortLater(key: string): void {
+    this.#later(() => this.blobs.abortIngest(key), key);
+  }
+
+  #later(remove: () => Promise<void>, what: string): void {
+    const removing = this.#inTurn(remove)
+      .catch((error) => this.#log.warn({ error, what }, 'bytes of removed content are left'))
+      .finally(() => this.#releasing.delete(removing));
+    this.#releasing.add(removing);
+  }
+
+  async #inTurn(remove: () => Promise<void>): Promise<void> {
+    using _turn = await this.#limiter.acquire(never);
+    await remove();
   }
 
   async settled(): Promise<void> {

@@ -1,31 +1,11 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Changes, type Node, nodeOf } from './changes.ts';
-import type { Db } from './db.ts';
+import type { Db, Reader } from './db.ts';
 import { labelRefs } from './gc-labels.ts';
+import { Graph } from './graph.ts';
 import { leasedNode } from './records.ts';
 
 const pageRows = 500;
-
-/** Everything the database holds, as a graph: who keeps whom, what keeps itself. */
-export class Graph {
-  readonly refs = new Map<Node, readonly Node[]>();
-  readonly backRefs = new Map<Node, Node[]>();
-  readonly roots: Node[] = [];
-  /** Kept themselves, without what they refer to (leases with gc.flat). */
-  readonly flat = new Set<Node>();
-  /** Snapshots whose first reference is their parent. */
-  readonly hasParent = new Set<Node>();
-  /** What may be collected; containers never are. Leases only when expired. */
-  readonly collectable: Node[] = [];
-
-  addBackRefs(node: Node, targets: readonly Node[]): void {
-    for (const target of targets) {
-      const list = this.backRefs.get(target);
-      if (list) list.push(node);
-      else this.backRefs.set(target, [node]);
-    }
-  }
-}
 
 /**
  * Reads the graph a page at a time, letting others run between pages. Changes made meanwhile are the caller's to see
@@ -40,6 +20,7 @@ export async function readGraph(db: Db, changes: Changes, now = Date.now()): Pro
   await readIngests(db, graph, now);
   await readSnapshots(db, graph, now);
   graph.roots.push(...changes.pinned);
+  graph.resolveConditional(now);
   return graph;
 }
 
@@ -71,23 +52,23 @@ async function readLeases(db: Db, graph: Graph, now: number): Promise<void> {
   const sql =
     'SELECT namespace, id, labels FROM leases WHERE (namespace, id) > (?, ?) ORDER BY namespace, id LIMIT ?';
   for await (const { namespace, id, labels } of pages<Labelled>(db, sql, keyOf, start)) {
+    const lease = nodeOf('lease', namespace, id);
     const { expiresAt, flat } = labelRefs(namespace, labels);
     if (expiresAt !== undefined && expiresAt < now) {
-      graph.collectable.push(nodeOf('lease', namespace, id));
+      graph.collectable.push(lease);
       continue;
     }
-    const resources = db.all<{ type: string; id: string }>(
-      'SELECT type, id FROM lease_resources WHERE namespace = ? AND lease = ?',
-      namespace,
-      id,
-    );
-    for (const resource of resources) {
-      const node = leasedNode(namespace, resource.type, resource.id);
-      if (!node) continue;
-      if (flat) graph.flat.add(node);
-      else graph.roots.push(node);
-    }
+    graph.roots.push(lease);
+    (flat ? graph.flat : graph.refs).set(lease, resourcesOf(db, namespace, id));
   }
+}
+
+function resourcesOf(db: Reader, namespace: string, lease: string): Node[] {
+  const sql = 'SELECT type, id FROM lease_resources WHERE namespace = ? AND lease = ?';
+  const resources = db.all<{ type: string; id: string }>(sql, namespace, lease);
+  return resources
+    .map(({ type, id }) => leasedNode(namespace, type, id))
+    .filter((node) => node !== undefined);
 }
 
 async function readImages(db: Db, graph: Graph, now: number): Promise<void> {
@@ -95,9 +76,9 @@ async function readImages(db: Db, graph: Graph, now: number): Promise<void> {
     WHERE (namespace, name) > (?, ?) ORDER BY namespace, name LIMIT ?`;
   for await (const row of pages<Labelled & { digest: string }>(db, sql, keyOf, start)) {
     const node = nodeOf('image', row.namespace, row.id);
-    const { refs, backRefs, expiresAt } = labelRefs(row.namespace, row.labels);
-    graph.refs.set(node, [nodeOf('content', row.namespace, row.digest), ...refs]);
-    graph.addBackRefs(node, backRefs);
+    const labels = labelRefs(row.namespace, row.labels);
+    const { expiresAt } = labels;
+    graph.addLabels(node, row.namespace, labels, [nodeOf('content', row.namespace, row.digest)]);
     if (expiresAt === undefined || expiresAt >= now) graph.roots.push(node);
     else graph.collectable.push(node);
   }
@@ -128,12 +109,12 @@ async function readBlobs(db: Db, graph: Graph, now: number): Promise<void> {
 }
 
 async function readIngests(db: Db, graph: Graph, now: number): Promise<void> {
-  const sql = `SELECT namespace, ref AS id, shared, expires_at FROM ingests
+  const sql = `SELECT namespace, ref AS id, expected, expires_at FROM ingests
     WHERE (namespace, ref) > (?, ?) ORDER BY namespace, ref LIMIT ?`;
-  type Row = Labelled & { shared: string | null; expires_at: number | null };
-  for await (const { namespace, id, shared, expires_at } of pages<Row>(db, sql, keyOf, start)) {
+  type Row = Labelled & { expected: string | null; expires_at: number | null };
+  for await (const { namespace, id, expected, expires_at } of pages<Row>(db, sql, keyOf, start)) {
     const node = nodeOf('ingest', namespace, id);
-    if (shared !== null) graph.refs.set(node, [nodeOf('content', namespace, shared)]);
+    if (expected !== null) graph.refs.set(node, [nodeOf('content', namespace, expected)]);
     if (expires_at !== null && expires_at >= now) graph.roots.push(node);
     graph.collectable.push(node);
   }
@@ -156,9 +137,7 @@ async function readSnapshots(db: Db, graph: Graph, now: number): Promise<void> {
 /** Blobs and snapshots: roots only by label. */
 function addLabelled(graph: Graph, node: Node, row: Labelled, refs: readonly Node[], now: number): void {
   const labelled = labelRefs(row.namespace, row.labels);
-  const all = [...refs, ...labelled.refs];
-  if (all.length > 0) graph.refs.set(node, all);
-  graph.addBackRefs(node, labelled.backRefs);
+  graph.addLabels(node, row.namespace, labelled, refs);
   if (labelled.root || (labelled.expiresAt ?? 0) > now) graph.roots.push(node);
   graph.collectable.push(node);
 }

@@ -1,4 +1,5 @@
 import { type Node, nodeOf } from './changes.ts';
+import { type ConditionalRef, conditionalRef, parseTime, usedAt } from './gc-conditions.ts';
 import { type Labels, labelOf } from './labels.ts';
 
 /** References that labels make (containerd's docs/garbage-collection.md). */
@@ -9,6 +10,10 @@ export interface LabelRefs {
   readonly refs: readonly Node[];
   /** gc.bref.*: what keeps the object. */
   readonly backRefs: readonly Node[];
+  /** gc.cond.snapshot…: what the object keeps while a condition is met. */
+  readonly conditional: readonly ConditionalRef[];
+  /** gc.cond.value-usedat, milliseconds. */
+  readonly usedAt: number | undefined;
   /** gc.expire, milliseconds; undefined when absent or no RFC 3339 time. */
   readonly expiresAt: number | undefined;
   /** gc.flat */
@@ -16,7 +21,15 @@ export interface LabelRefs {
 }
 
 const prefix = 'containerd.io/gc.';
-const none: LabelRefs = { root: false, refs: [], backRefs: [], expiresAt: undefined, flat: false };
+const none: LabelRefs = {
+  root: false,
+  refs: [],
+  backRefs: [],
+  conditional: [],
+  usedAt: undefined,
+  expiresAt: undefined,
+  flat: false,
+};
 
 /** Whether labels as stored (JSON) can hold anything the collector reads. */
 const mayMatter = (json: string): boolean => json.includes(prefix);
@@ -26,6 +39,7 @@ export function labelRefs(namespace: string, json: string): LabelRefs {
   const labels: Labels = JSON.parse(json);
   const refs: Node[] = [];
   const backRefs: Node[] = [];
+  const conditional: ConditionalRef[] = [];
   let root = false;
   for (const [key, value] of Object.entries(labels)) {
     if (!key.startsWith(prefix)) continue;
@@ -33,12 +47,16 @@ export function labelRefs(namespace: string, json: string): LabelRefs {
     if (name.startsWith('root')) root = true;
     else if (name.startsWith('ref.')) refs.push(...target(namespace, name.slice(4), value));
     else if (name.startsWith('bref.')) backRefs.push(...target(namespace, name.slice(5), value));
+    else if (name.startsWith('cond.'))
+      conditional.push(...[conditionalRef(key, value)].filter((ref) => ref !== undefined));
   }
   return {
     root,
     refs,
     backRefs,
-    expiresAt: expiryOf(labels),
+    conditional,
+    usedAt: usedAt(labels),
+    expiresAt: parseTime(labelOf(labels, `${prefix}expire`)),
     flat: labelOf(labels, `${prefix}flat`) !== undefined,
   };
 }
@@ -51,11 +69,4 @@ function target(namespace: string, name: string, value: string): Node[] {
   return type === 'content' || type === 'image' || type === 'container'
     ? [nodeOf(type, namespace, value)]
     : [];
-}
-
-function expiryOf(labels: Labels): number | undefined {
-  const text = labelOf(labels, `${prefix}expire`);
-  if (text === undefined || !/^\d{4}-\d\d-\d\d[Tt]/.test(text)) return undefined;
-  const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : at;
 }

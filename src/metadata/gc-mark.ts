@@ -1,13 +1,14 @@
 import { type Node, nodeOf, partsOf } from './changes.ts';
 import type { Reader } from './db.ts';
-import type { Graph } from './gc-graph.ts';
+import { isMet } from './gc-conditions.ts';
 import { labelRefs } from './gc-labels.ts';
+import type { Graph } from './graph.ts';
 
 /** Everything reachable from the roots of the graph as it was read. */
 export function mark(graph: Graph): Set<Node> {
   const live = new Set<Node>();
   walk(live, graph.roots, (node) => [...(graph.refs.get(node) ?? []), ...(graph.backRefs.get(node) ?? [])]);
-  for (const node of graph.flat) keepFlat(graph, live, node);
+  for (const node of [...graph.flat.values()].flat()) keepFlat(graph, live, node);
   return live;
 }
 
@@ -49,7 +50,9 @@ function currentRefs(db: Reader, node: Node): Node[] {
         namespace,
         id,
       );
-      return row ? [nodeOf('content', namespace, row.digest), ...labelRefs(namespace, row.labels).refs] : [];
+      return row
+        ? [nodeOf('content', namespace, row.digest), ...labelledRefs(db, namespace, row.labels)]
+        : [];
     }
     case 'content': {
       const row = db.get<{ labels: string }>(
@@ -57,23 +60,43 @@ function currentRefs(db: Reader, node: Node): Node[] {
         namespace,
         id,
       );
-      return row ? [...labelRefs(namespace, row.labels).refs] : [];
+      return row ? labelledRefs(db, namespace, row.labels) : [];
     }
     case 'container':
       return containerRefs(db, namespace, id);
     case 'snapshot':
       return snapshotRefs(db, namespace, id);
     case 'ingest': {
-      const row = db.get<{ shared: string | null }>(
-        'SELECT shared FROM ingests WHERE namespace = ? AND ref = ?',
+      const row = db.get<{ expected: string | null }>(
+        'SELECT expected FROM ingests WHERE namespace = ? AND ref = ?',
         namespace,
         id,
       );
-      return row?.shared ? [nodeOf('content', namespace, row.shared)] : [];
+      return row?.expected ? [nodeOf('content', namespace, row.expected)] : [];
     }
     case 'lease':
       return [];
   }
+}
+
+/** What labels refer to, conditional references included where they hold now. */
+function labelledRefs(db: Reader, namespace: string, json: string): Node[] {
+  const { refs, conditional } = labelRefs(namespace, json);
+  const held = conditional.filter((ref) =>
+    isMet(ref, snapshotUsedAt(db, namespace, ref.snapshot), Date.now()),
+  );
+  return [...refs, ...held.map(({ snapshot }) => nodeOf('snapshot', namespace, snapshot))];
+}
+
+function snapshotUsedAt(db: Reader, namespace: string, id: string): number | undefined {
+  const { snapshotter, name } = splitSnapshot(id);
+  const row = db.get<{ labels: string }>(
+    'SELECT labels FROM snapshots WHERE namespace = ? AND snapshotter = ? AND name = ?',
+    namespace,
+    snapshotter,
+    name,
+  );
+  return row && labelRefs(namespace, row.labels).usedAt;
 }
 
 function containerRefs(db: Reader, namespace: string, id: string): Node[] {

@@ -70,9 +70,18 @@ export class GcScheduler implements AsyncDisposable {
     this.#schedule(this.#config.startupDelayMs);
   }
 
-  /** A collection that began after the call; callers that wait together share one. @throws unavailable (closed) */
-  collectNow(): Promise<Collection> {
-    if (this.#closed) return Promise.reject(unavailable('garbage collection is stopped'));
+  /**
+   * A collection that began after the call, and all that it removes gone from the disk; callers that wait together
+   * share one. @throws unavailable (closed)
+   */
+  async collectNow(): Promise<Collection> {
+    if (this.#closed) throw unavailable('garbage collection is stopped');
+    const collection = await this.#begin();
+    await collection.gone;
+    return collection;
+  }
+
+  #begin(): Promise<Collection> {
     if (!this.#running) return this.#run();
     this.#next ??= this.#running.then(
       () => this.#run(),
@@ -155,7 +164,8 @@ export class GcScheduler implements AsyncDisposable {
     const pause = Math.min(0.5, Math.max(0, this.#config.pauseThreshold));
     const average = Math.max(minimumMs, this.#totalMs / this.#collections);
     if (pause > 0) this.#intervalMs = average / pause - average;
-    if (collection.removed > 0) this.#log.debug(collection, 'garbage collected');
+    const { removed, tookMs } = collection;
+    if (removed > 0) this.#log.debug({ removed, tookMs }, 'garbage collected');
     return collection;
   }
 }

@@ -7,7 +7,7 @@ import type { Context } from '../async/context.ts';
 import { kindOf } from '../errors/error.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import type { Metadata } from './metadata.ts';
-import { MetadataSubject } from './subject.suite.ts';
+import { MemoryDriver, MetadataSubject } from './subject.suite.ts';
 
 const past = '2020-01-01T00:00:00Z';
 const future = '2120-01-01T00:00:00Z';
@@ -160,6 +160,61 @@ test('back references tie a child to its parent, and an expired image can be kep
   assert.deepEqual(await digests(subject, ctx), []);
 });
 
+test('a conditional reference keeps a snapshot while its use is so long ago', async () => {
+  await using subject = await MetadataSubject.open();
+  const ctx = subject.context();
+  const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+  const used = (hours: number) => ({ [gc('cond.value-usedat')]: ago(hours) });
+  const { images, gc: collector } = subject.metadata;
+  await committed(subject, ctx, 'young', '', used(1));
+  await committed(subject, ctx, 'old', '', used(30));
+  await committed(subject, ctx, 'silent');
+  await committed(subject, ctx, 'of-blob', '', used(1));
+  await committed(subject, ctx, 'of-nobody', '', used(1));
+  const condition = (name: string, text = 'usedat<24h') => `${text}|${name}`;
+  const target = await put(subject, ctx, {
+    [gc('cond.snapshot.overlayfs')]: condition('of-blob', 'x=1,usedat>1m0.5s'),
+  });
+  await images.create(
+    ctx,
+    image('x', target, {
+      [gc('cond.snapshot.overlayfs/1')]: condition('young'),
+      [gc('cond.snapshot.overlayfs/2')]: condition('old'),
+      [gc('cond.snapshot.overlayfs/3')]: condition('silent'),
+      [gc('cond.snapshot.overlayfs/4')]: 'usedat<24h',
+      [gc('cond.snapshot.overlayfs/5')]: condition('of-nobody', 'usedat=1h,usedat<day'),
+      [gc('cond.snapshot.native')]: condition('of-nobody'),
+    }),
+  );
+  await collector.collectNow();
+  assert.deepEqual(await names(subject, ctx), ['of-blob', 'young']);
+  await images.delete(ctx, 'x', { sync: true });
+  assert.deepEqual(await names(subject, ctx), []);
+});
+
+test('a driver that hangs delays only those whose snapshots it removes', async () => {
+  const slow = new MemoryDriver('slow');
+  const { promise: hanging, resolve: wake } = Promise.withResolvers<void>();
+  slow.remove = () => hanging;
+  await using subject = await MetadataSubject.open({ drivers: [new MemoryDriver(), slow] });
+  const ctx = subject.context();
+  const { snapshotters, leases, content } = subject.metadata;
+  await snapshotters.get('slow')?.prepare(ctx, 'k', '');
+  await leases.create(ctx, { id: 'one' });
+  await leases.create(ctx, { id: 'two' });
+  let first = 'waits';
+  const waiting = leases.delete(ctx, 'one', { sync: true }).then(() => {
+    first = 'done';
+  });
+  while ((await snapshotters.get('slow')?.list(ctx))?.length !== 0) await new Promise((r) => setImmediate(r));
+  await put(subject, ctx);
+  await leases.delete(ctx, 'two', { sync: true });
+  assert.deepEqual(await content.list(ctx), []);
+  assert.equal(first, 'waits');
+  wake();
+  await waiting;
+});
+
 test('ingests go when they are a day old or their lease is gone, but not under their writer', async () => {
   await using subject = await MetadataSubject.open();
   const ctx = subject.context();
@@ -179,6 +234,10 @@ test('ingests go when they are a day old or their lease is gone, but not under t
   await open[Symbol.asyncDispose]();
   await collector.collectNow();
   assert.deepEqual(await refs(), ['fresh']);
+  const expected = await put(subject, ctx);
+  await db.write((tx) => tx.run('UPDATE ingests SET expected = ?', expected));
+  await collector.collectNow();
+  assert.deepEqual(await digests(subject, ctx), [expected], 'what an ingest is to become stays');
   assert.equal((await readdir(join(subject.directory, 'content', 'ingest'))).length, 1);
 });
 

@@ -2,9 +2,10 @@ import { daemonContext, type Log } from '../async/context.ts';
 import type { BlobKeeper } from './blob-keeper.ts';
 import { type Node, partsOf } from './changes.ts';
 import type { DirectoryKeeper } from './directory-keeper.ts';
-import { type Graph, readGraph } from './gc-graph.ts';
+import { readGraph } from './gc-graph.ts';
 import { mark, markTouched } from './gc-mark.ts';
 import { nothingSwept, type Swept, sweepRow } from './gc-sweep.ts';
+import type { Graph } from './graph.ts';
 import type { Records } from './records.ts';
 
 export interface CollectorParts {
@@ -18,17 +19,19 @@ export interface CollectorParts {
 export interface Collection {
   /** Rows removed. */
   readonly removed: number;
+  /** Until the last row was removed. */
   readonly tookMs: number;
+  /** Settles when all that those rows held is gone from the disk. Never rejects. */
+  readonly gone: Promise<void>;
 }
 
 const rowsPerTransaction = 200;
-const removalsAtOnce = 16;
 /** Holders of references before what they refer to, children before parents: what a crash leaves is garbage, not a gap. */
 const order = ['lease', 'image', 'ingest', 'content', 'snapshot'];
 
 /**
- * One collection: read the graph, mark what is live, remove the rest in small transactions, then its bytes and
- * directories. Writers go on all the while; whatever they touch is marked again inside the transaction that would
+ * One collection: read the graph, mark what is live, remove the rest in small transactions. Its bytes and directories
+ * follow in the background (`gone`), so that a slow driver holds up only those who wait for its directories. Writers go on all the while; whatever they touch is marked again inside the transaction that would
  * remove it, so nothing that is referenced or leased at that moment is ever removed. Run one at a time.
  */
 export async function collect({ records, keeper, directories, log }: CollectorParts): Promise<Collection> {
@@ -44,11 +47,19 @@ export async function collect({ records, keeper, directories, log }: CollectorPa
   for (let i = 0; i < garbage.length; i += rowsPerTransaction) {
     await sweepChunk(records, log, graph, live, garbage.slice(i, i + rowsPerTransaction), swept);
   }
-  await removeBytes(keeper, swept);
+  return {
+    removed: swept.count,
+    tookMs: performance.now() - startedAt,
+    gone: removeHeld(swept, keeper, directories),
+  };
+}
+
+async function removeHeld(swept: Swept, keeper: BlobKeeper, directories: CollectorParts['directories']) {
+  for (const digest of swept.digests) keeper.releaseLater(digest);
+  for (const key of swept.ingests) keeper.abortLater(key);
   for (const { snapshotter, id } of swept.snapshots) directories.get(snapshotter)?.removeLater(id);
-  await keeper.settled();
-  await Promise.all([...directories.values()].map((directory) => directory.settled()));
-  return { removed: swept.count, tookMs: performance.now() - startedAt };
+  const drivers = new Set(swept.snapshots.map(({ snapshotter }) => directories.get(snapshotter)));
+  await Promise.all([keeper.settled(), ...[...drivers].map((driver) => driver?.settled())]);
 }
 
 function sweepChunk(records: Records, log: Log, graph: Graph, live: Set<Node>, chunk: Node[], swept: Swept) {
@@ -60,18 +71,6 @@ function sweepChunk(records: Records, log: Log, graph: Graph, live: Set<Node>, c
       sweepRow(records, tx, daemonContext(log, partsOf(node).namespace), node, swept);
     }
   });
-}
-
-async function removeBytes(keeper: BlobKeeper, { digests, ingests }: Swept): Promise<void> {
-  const jobs = [
-    ...[...digests].map((digest) => () => keeper.release(digest)),
-    ...ingests.map((key) => () => keeper.blobs.abortIngest(key)),
-  ];
-  const next = jobs[Symbol.iterator]();
-  const worker = async () => {
-    for (const job of next) await job();
-  };
-  await Promise.all(Array.from({ length: removalsAtOnce }, worker));
 }
 
 function inOrder(graph: Graph, garbage: Node[]): Node[] {

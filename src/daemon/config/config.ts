@@ -1,4 +1,5 @@
 import { defaultGcConfig, type GcConfig } from '../../metadata/gc-scheduler.ts';
+import type { SharingPolicy } from '../../metadata/ingests.ts';
 
 /** What berthd runs with. Every field has a default; see `berthd config default`. */
 export interface Config {
@@ -20,6 +21,8 @@ export interface Config {
   readonly maxConcurrentUnpacks: number;
   /** OCI runtime binary, or '' for crun where it can run, else runc. */
   readonly ociRuntime: string;
+  /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
+  readonly contentSharing: SharingPolicy;
   readonly gc: GcConfig;
 }
 
@@ -43,5 +46,6 @@ export const defaultConfig: Config = {
   maxConcurrentDownloads: 3,
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
+  contentSharing: 'shared',
   gc: defaultGcConfig,
 };

@@ -49,6 +49,10 @@ const common: Readonly<Record<string, Key>> = {
   'plugins.io.containerd.gc.v1.scheduler.mutation_threshold': gcKey('mutationThreshold', integer(0, 1e9)),
   'plugins.io.containerd.gc.v1.scheduler.schedule_delay': gcKey('scheduleDelayMs', durationMs),
   'plugins.io.containerd.gc.v1.scheduler.startup_delay': gcKey('startupDelayMs', durationMs),
+  'plugins.io.containerd.metadata.v1.bolt.content_sharing_policy': key(
+    'contentSharing',
+    oneOf('shared', 'isolated'),
+  ),
   'plugins.io.containerd.transfer.v1.local.config_path': hostsDirs,
   'plugins.io.containerd.transfer.v1.local.max_concurrent_downloads': downloads,
   'plugins.io.containerd.transfer.v1.local.max_concurrent_unpacks': key(

@@ -18,6 +18,7 @@ export function renderConfig(config: Config): string {
         schedule_delay: `${config.gc.scheduleDelayMs}ms`,
         startup_delay: `${config.gc.startupDelayMs}ms`,
       },
+      'io.containerd.metadata.v1.bolt': { content_sharing_policy: config.contentSharing },
       'io.containerd.transfer.v1.local': {
         config_path: config.hostsDirs.join(':'),
         max_concurrent_downloads: config.maxConcurrentDownloads,
