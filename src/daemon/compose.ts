@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Log } from '../async/context.ts';
 import { LocalContainers } from '../containers/local-containers.ts';
 import { openLocalBlobs } from '../content/local/local-blobs.ts';
@@ -34,7 +35,12 @@ export interface Graph extends AsyncDisposable {
  * Builds the graph of everything: the only place that knows which implementation stands behind a contract.
  * `current` answers with the configuration of the moment. @throws what opening the stores throws; nothing is left open then
  */
-export async function compose(current: () => Config, layout: Layout, log: Log): Promise<Graph> {
+export async function compose(
+  current: () => Config,
+  layout: Layout,
+  version: string,
+  log: Log,
+): Promise<Graph> {
   await using opened = new AsyncDisposableStack();
   const config = current();
   const events = new EventExchange();
@@ -52,7 +58,7 @@ export async function compose(current: () => Config, layout: Layout, log: Log): 
     }),
   );
   const transfers = opened.use(openTransfers(current, layout, metadata));
-  const tasks = opened.use(openTasks(config, layout, events, log));
+  const tasks = opened.use(openTasks(config, layout, version, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
   const owned = opened.move();
   return {
@@ -86,9 +92,13 @@ function openTransfers(current: () => Config, layout: Layout, metadata: Metadata
   });
 }
 
-function openTasks({ logLevel, ociRuntime }: Config, { state }: Layout, events: Events, log: Log): Tasks {
+function openTasks(config: Config, { state }: Layout, version: string, events: Events, log: Log): Tasks {
+  const { logLevel, ociRuntime, runtimes, address } = config;
   const debug = logLevel === 'debug' || logLevel === 'trace';
-  return new Tasks({ stateDir: state, environment: shimEnvironment(), debug, ociRuntime, events, log });
+  const publishBinary = fileURLToPath(new URL('../../bin/berthd', import.meta.url));
+  const daemon = { address, publishBinary, version, startTimeoutMs: config.shimStartTimeoutMs };
+  const environment = shimEnvironment();
+  return new Tasks({ stateDir: state, environment, debug, ociRuntime, runtimes, daemon, events, log });
 }
 
 function openContainers(

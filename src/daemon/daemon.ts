@@ -45,7 +45,8 @@ export class Daemon {
   /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
   static async open(config: Config, version: string, log: Log): Promise<Daemon> {
     let daemon: Daemon | undefined;
-    const graph = await compose(() => daemon?.config ?? config, layoutOf(config.root, config.state), log);
+    const layout = layoutOf(config.root, config.state);
+    const graph = await compose(() => daemon?.config ?? config, layout, version, log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {

@@ -44,6 +44,19 @@ config
     }),
   );
 
+program
+  .command('publish')
+  .description('hand an event, a protobuf Any on standard input, to the running daemon (for shims)')
+  .requiredOption('--topic <topic>', 'topic of the event, such as /tasks/exit')
+  .requiredOption('--namespace <name>', 'namespace that it happened in')
+  .action((wanted: { topic: string; namespace: string }) => guarded(() => publishInput(wanted)));
+
+async function publishInput(wanted: { topic: string; namespace: string }): Promise<void> {
+  const { publish } = await import('./publish.ts');
+  const { address } = configFrom(program.opts<Flags>()).config;
+  await publish({ address, ...wanted, event: readFileSync(0) });
+}
+
 /** Loads the daemon only now: `config` needs none of it. */
 async function serve(): Promise<void> {
   const [word] = program.args;

@@ -86,15 +86,15 @@ export class TtrpcClient implements Disposable {
     return response.payload;
   }
 
-  /** The typed client of a service over this connection. */
-  service<S extends DescService>(desc: S): TtrpcServiceClient<S> {
+  /** The typed client of a service over this connection; `name` where it goes by another one. */
+  service<S extends DescService>(desc: S, name: string = desc.typeName): TtrpcServiceClient<S> {
     const methods: Record<string, unknown> = {};
     for (const method of desc.methods) {
       if (method.methodKind !== 'unary') continue;
       const encode = encoder(method.input);
       const decode = decoder(method.output);
       methods[method.localName] = async (request: never, ctx: Context, timeoutMs?: number) =>
-        decode(await this.call(desc.typeName, method.name, encode(request), ctx, timeoutMs));
+        decode(await this.call(name, method.name, encode(request), ctx, timeoutMs));
     }
     return methods as TtrpcServiceClient<S>;
   }

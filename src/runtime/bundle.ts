@@ -9,6 +9,7 @@ import { bundlesDir, taskRecordFile } from '../rpc/ttrpc-shim.ts';
 import { unmountTree } from '../sys/mount.ts';
 import { namesIn } from '../sys/names-in.ts';
 import { removeTree } from '../sys/remove-tree.ts';
+import { hasForeignRecord } from './foreign/foreign-record.ts';
 
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
 export class Bundles {
@@ -52,18 +53,21 @@ export class Bundles {
     return path;
   }
 
-  /** Whether the shim has or makes a task in it. */
+  /** Whether a shim has or makes a task in it. */
   #hasTask(namespace: string, id: string): boolean {
-    return existsSync(join(this.#root, namespace, id, taskRecordFile));
+    const path = join(this.#root, namespace, id);
+    return existsSync(join(path, taskRecordFile)) || hasForeignRecord(path);
   }
 
-  /** Whether there is a bundle at all. */
-  async any(): Promise<boolean> {
-    for await (const _ of this.#all()) return true;
+  /** Whether there is a bundle that berth-shim must look at. */
+  async anyOwn(): Promise<boolean> {
+    for await (const { namespace, id } of this.all())
+      if (!hasForeignRecord(join(this.#root, namespace, id))) return true;
     return false;
   }
 
-  async *#all(): AsyncGenerator<{ readonly namespace: string; readonly id: string }> {
+  /** Every bundle there is. */
+  async *all(): AsyncGenerator<{ readonly namespace: string; readonly id: string }> {
     for (const namespace of await namesIn(this.#root))
       for (const id of await namesIn(join(this.#root, namespace))) yield { namespace, id };
   }
@@ -74,7 +78,7 @@ export class Bundles {
    */
   async sweep(log: Log): Promise<void> {
     const never = new AbortController().signal;
-    for await (const { namespace, id } of this.#all()) {
+    for await (const { namespace, id } of this.all()) {
       if (this.#hasTask(namespace, id)) continue;
       using _lock = await this.lock(namespace, id, never);
       if (this.#hasTask(namespace, id)) continue;

@@ -1,30 +1,42 @@
 import type { Context } from '../async/context.ts';
 import { isKind, messageOf, notFound } from '../errors/error.ts';
+import type { ShimApi } from '../rpc/ttrpc-shim.ts';
 import type { Shim, ShimConnection } from './shim.ts';
+import type { TaskCaller, TaskClient } from './task-caller.ts';
 
 /** Deadline of calls that make the shim run the OCI runtime. */
 export const changeMs = 150_000;
 /** Deadline of calls that only look. */
 export const lookMs = 10_000;
 
-/** Calls about tasks, with what is done when the shim goes away meanwhile. Their `id` is the task's, for errors. */
-export class ShimCalls {
+/** Calls to berth-shim about tasks, with what is done when the shim goes away meanwhile. */
+export class ShimCalls implements TaskCaller {
   readonly #shim: Shim;
 
   constructor(shim: Shim) {
     this.#shim = shim;
   }
 
-  /** A call that changes something is made once: whether a shim that went away did it cannot be known. */
-  async change<T>(id: string, call: (client: ShimConnection['task']) => Promise<T>): Promise<T> {
+  async change<T>(id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
     const { task } = await this.#shim.connection();
     return call(task).catch((error) => {
       throw inDaemonWords(error, id);
     });
   }
 
-  /** A call that only looks is made again when the shim went away meanwhile. */
-  async look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
+  look<T>(id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
+    return this.#look(id, ({ task }) => call(task));
+  }
+
+  /** As {@link look}, of what berth-shim answers beside the task API. */
+  ask<T>(call: (api: ShimApi) => Promise<T>): Promise<T> {
+    return this.#look('', ({ api }) => call(api));
+  }
+
+  /** The one shim stays. */
+  async leave(): Promise<void> {}
+
+  async #look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
     try {
       return await call(await this.#shim.connection());
     } catch (error) {
@@ -49,7 +61,7 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /** Clients look for containerd's words, "task <id> not found". */
-const inDaemonWords = (error: unknown, id: string): unknown =>
+export const inDaemonWords = (error: unknown, id: string): unknown =>
   isKind(error, 'not_found') && messageOf(error) === `task ${id}: not found`
     ? notFound(`task ${id} not found`, error)
     : error;

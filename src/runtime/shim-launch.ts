@@ -15,7 +15,10 @@ export interface ShimLaunch {
   readonly debug?: boolean;
 }
 
-const defaultEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+/** A plain PATH. */
+export const defaultEnvironment: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+};
 const startTimeoutMs = 15_000;
 /** Its heap stays small, so young garbage is collected early instead of growing the process. */
 const nodeFlags = ['--max-semi-space-size=1', '--max-old-space-size=256', '--expose-gc', '--no-warnings'];

@@ -4,13 +4,14 @@ import { type Context, daemonContext, type Log } from '../async/context.ts';
 import { messageOf } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import { Task } from '../gen/containerd/task/v3/task_pb.ts';
-import type { TtrpcClient, TtrpcServiceClient } from '../rpc/ttrpc-client.ts';
+import type { TtrpcClient } from '../rpc/ttrpc-client.ts';
 import { type ShimApi, shimClient } from '../rpc/ttrpc-shim.ts';
 import { connectShim, type ShimLaunch, shimSocketPath } from './shim-launch.ts';
+import type { TaskClient } from './task-caller.ts';
 
 /** One live connection to the shim. */
 export interface ShimConnection {
-  readonly task: TtrpcServiceClient<typeof Task>;
+  readonly task: TaskClient;
   readonly api: ShimApi;
   readonly closed: Promise<void>;
 }

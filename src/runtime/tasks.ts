@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { abortable } from '../async/abortable.ts';
 import { type Context, type Log, namespaceOf } from '../async/context.ts';
 import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
@@ -6,11 +8,14 @@ import { toAny } from '../rpc/any.ts';
 import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
-import { checkRuntime } from './runtime-name.ts';
+import { ForeignTasks } from './foreign/foreign-tasks.ts';
+import type { DaemonEnds } from './foreign/shim-program.ts';
+import { shimProgramOf } from './runtime-name.ts';
 import { Shim } from './shim.ts';
 import { changeMs, isTimeout, lookMs, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
-import type { ShimLaunch } from './shim-launch.ts';
+import { defaultEnvironment, type ShimLaunch } from './shim-launch.ts';
 import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
+import type { TaskCaller, TaskClient } from './task-caller.ts';
 import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
 
 /** The shim to use, and who hears of its events. */
@@ -19,6 +24,10 @@ export interface TasksOptions extends ShimLaunch {
   readonly log: Log;
   /** OCI runtime of tasks whose caller names none: a path or a name. Default: the shim's choice, crun where it can run. */
   readonly ociRuntime?: string;
+  /** What shims of others are told of this daemon. Default: a socket in the state directory, `berthd` to publish with. */
+  readonly daemon?: Partial<Pick<DaemonEnds, 'address' | 'publishBinary' | 'version' | 'startTimeoutMs'>>;
+  /** Shims of runtimes that are not found by their name: path of a program by name, e.g. `io.containerd.kata.v2`. */
+  readonly runtimes?: Readonly<Record<string, string>>;
 }
 
 /** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
@@ -33,19 +42,25 @@ export class Tasks implements AsyncDisposable {
   readonly #shim: Shim;
   readonly #calls: ShimCalls;
   readonly #bundles: Bundles;
+  readonly #foreign: ForeignTasks;
   readonly #ociRuntime: string;
+  /** The shim's program of a runtime; undefined for berth-shim. */
+  readonly #programOf: (runtimeName: string) => string | undefined;
 
   constructor(options: TasksOptions) {
+    const { events, log, runtimes = {}, environment = defaultEnvironment } = options;
     this.#ociRuntime = options.ociRuntime ?? '';
     this.#bundles = new Bundles(options.stateDir);
-    const sweep = () => void this.#bundles.sweep(options.log);
-    const needed = () => this.#bundles.any();
-    this.#shim = new Shim(options, options.events, options.log, sweep, needed);
+    const sweep = () => void this.#bundles.sweep(log);
+    this.#shim = new Shim(options, events, log, sweep, () => this.#bundles.anyOwn());
     this.#calls = new ShimCalls(this.#shim);
+    this.#foreign = new ForeignTasks(daemonEnds(options), this.#bundles, events, log);
+    this.#programOf = (name) => shimProgramOf(name, runtimes, environment.PATH ?? '');
   }
 
-  /** Lets go of the shim; tasks run on. */
+  /** Lets go of the shims; tasks run on. */
   close(): Promise<void> {
+    this.#foreign[Symbol.dispose]();
     return this.#shim.close();
   }
 
@@ -59,11 +74,17 @@ export class Tasks implements AsyncDisposable {
    * @throws already_exists, not_found (runtime), invalid_argument, unknown (the runtime's words)
    */
   async create(ctx: Context, task: NewTask): Promise<number> {
-    checkRuntime(task.runtimeName);
+    const program = this.#programOf(task.runtimeName);
     const namespace = namespaceOf(ctx);
-    const { containerId: id, spec, rootfs, stdin, stdout, stderr, terminal } = task;
+    const { containerId: id, spec } = task;
     using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
     const bundle = await this.#makeBundle(ctx, id, spec);
+    if (program !== undefined) return await this.#foreign.create(ctx, program, bundle, task);
+    return await this.#createOwn(ctx, bundle, task);
+  }
+
+  async #createOwn(ctx: Context, bundle: string, task: NewTask): Promise<number> {
+    const { containerId: id, rootfs, stdin, stdout, stderr, terminal } = task;
     try {
       const { task: client } = await this.#shim.connection();
       const streams = { stdin, stdout, stderr, terminal };
@@ -78,27 +99,35 @@ export class Tasks implements AsyncDisposable {
     } catch (error) {
       // Where the shim is at it still, or died at it, its successor needs the bundle to undo what was done.
       if (!lostShim(error) && !isTimeout(error))
-        await this.#bundles.remove(namespace, id).catch((cause) => this.#warn(ctx, id, cause));
+        await this.#bundles.remove(namespaceOf(ctx), id).catch((cause) => this.#warn(ctx, id, cause));
       throw wrap(error, 'failed to create shim task');
     }
   }
 
-  /** What the OCI runtime of tasks with these options says of itself. @throws as {@link create} for the runtime's name */
-  async features(ctx: Context, runtimeName: string, options?: Any): Promise<RuntimeFeatures> {
-    checkRuntime(runtimeName);
+  /** What the OCI runtime of berth-shim's tasks with these options says of itself. @throws not_found (no such program) */
+  async features(ctx: Context, options?: Any): Promise<RuntimeFeatures> {
     const { api } = await this.#shim.connection();
     return api.features({ program: runtimeProgram(options, this.#ociRuntime) }, ctx);
   }
 
+  /**
+   * What a shim of others says of itself, bytes of containerd.types.RuntimeInfo; undefined for berth-shim.
+   * @throws as {@link create} for the runtime's name; unknown (the shim's words)
+   */
+  async foreignInfo(runtimeName: string, options?: Any): Promise<Uint8Array | undefined> {
+    const program = this.#programOf(runtimeName);
+    return program === undefined ? undefined : this.#foreign.program(program).info(options);
+  }
+
   /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */
   async start(ctx: Context, id: string, execId = ''): Promise<number> {
-    const { pid } = await this.#calls.change(id, (client) => client.start({ id, execId }, ctx, changeMs));
+    const { pid } = await this.#change(ctx, id, (client) => client.start({ id, execId }, ctx, changeMs));
     return pid;
   }
 
   /** @throws not_found */
   async get(ctx: Context, id: string, execId = ''): Promise<TaskState> {
-    return stateOf(await this.#calls.look(id, ({ task }) => task.state({ id, execId }, ctx, lookMs)));
+    return stateOf(await this.#look(ctx, id, (task) => task.state({ id, execId }, ctx, lookMs)));
   }
 
   /** As {@link get}, undefined where there is none. */
@@ -114,23 +143,26 @@ export class Tasks implements AsyncDisposable {
   /** First processes of all tasks in the context's namespace. */
   async list(ctx: Context): Promise<TaskState[]> {
     namespaceOf(ctx);
-    const { tasks } = await this.#calls.look('', ({ api }) => api.list({}, ctx));
-    return tasks.map(stateOfListed);
+    const own = this.#calls.ask((api) => api.list({}, ctx));
+    const [{ tasks }, foreign] = await Promise.all([own, this.#foreign.list(ctx)]);
+    return [...tasks.map(stateOfListed), ...foreign];
   }
 
   /** @throws not_found (also: has exited already), invalid_argument (signal) */
   async kill(ctx: Context, id: string, signal: number, target: { execId?: string; all?: boolean } = {}) {
     const { execId = '', all = false } = target;
-    await this.#calls.change(id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
+    await this.#change(ctx, id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
   }
 
   /** The exit of a process, also one that exited before; waits for it as long as the context allows. @throws not_found */
   async wait(ctx: Context, id: string, execId = ''): Promise<TaskExit> {
+    const caller = await this.#callerOf(ctx, id);
     for (;;) {
       try {
-        return exitOf(await this.#calls.look(id, ({ task }) => task.wait({ id, execId }, ctx, waitSliceMs)));
+        return exitOf(await caller.look(id, (task) => task.wait({ id, execId }, ctx, waitSliceMs)));
       } catch (error) {
         ctx.signal.throwIfAborted();
+        if (lostShim(error) && caller.gone !== undefined) return abortable(caller.gone, ctx.signal);
         if (!isTimeout(error)) throw error;
       }
     }
@@ -140,21 +172,22 @@ export class Tasks implements AsyncDisposable {
   async delete(ctx: Context, id: string): Promise<DeletedTask> {
     const namespace = namespaceOf(ctx);
     using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
-    const deleted = await this.#calls.change(id, (client) =>
-      client.delete({ id }, uncancelled(ctx), changeMs),
-    );
+    const caller = await this.#callerOf(ctx, id);
+    const deleted = await caller.change(id, (client) => client.delete({ id }, uncancelled(ctx), changeMs));
+    await caller.leave();
+    this.#foreign.forget(namespace, id);
     await this.#bundles.remove(namespace, id);
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
 
   /** Registers another process in a task; {@link start} runs it. @throws not_found, already_exists, failed_precondition */
   async exec(ctx: Context, id: string, { spec, ...exec }: NewExec): Promise<void> {
-    await this.#calls.change(id, (client) => client.exec({ id, ...exec, spec: toAny(spec) }, ctx, changeMs));
+    await this.#change(ctx, id, (client) => client.exec({ id, ...exec, spec: toAny(spec) }, ctx, changeMs));
   }
 
   /** @throws not_found, failed_precondition (running) */
   async deleteExec(ctx: Context, id: string, execId: string): Promise<DeletedTask> {
-    const deleted = await this.#calls.change(id, (client) => client.delete({ id, execId }, ctx, changeMs));
+    const deleted = await this.#change(ctx, id, (client) => client.delete({ id, execId }, ctx, changeMs));
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
 
@@ -166,28 +199,28 @@ export class Tasks implements AsyncDisposable {
     size: { columns: number; rows: number },
   ): Promise<void> {
     const { columns: width, rows: height } = size;
-    await this.#calls.change(id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
+    await this.#change(ctx, id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
   }
 
   /** The process sees the end of its input once the client has closed the FIFO too. @throws not_found */
   async closeStdin(ctx: Context, id: string, execId = ''): Promise<void> {
-    await this.#calls.change(id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
+    await this.#change(ctx, id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
   }
 
   /** Every process in the container, host pids. @throws not_found, failed_precondition (stopped) */
   async pids(ctx: Context, id: string): Promise<TaskPid[]> {
-    const { processes } = await this.#calls.look(id, ({ task }) => task.pids({ id }, ctx, changeMs));
+    const { processes } = await this.#look(ctx, id, (task) => task.pids({ id }, ctx, changeMs));
     return processes.map(({ pid, info }) => ({ pid, info }));
   }
 
   /** @throws not_found, failed_precondition */
   async pause(ctx: Context, id: string): Promise<void> {
-    await this.#calls.change(id, (client) => client.pause({ id }, ctx, changeMs));
+    await this.#change(ctx, id, (client) => client.pause({ id }, ctx, changeMs));
   }
 
   /** @throws not_found, failed_precondition */
   async resume(ctx: Context, id: string): Promise<void> {
-    await this.#calls.change(id, (client) => client.resume({ id }, ctx, changeMs));
+    await this.#change(ctx, id, (client) => client.resume({ id }, ctx, changeMs));
   }
 
   /** `resources`: LinuxResources, JSON. @throws not_found, unknown (what the kernel refuses) */
@@ -198,13 +231,25 @@ export class Tasks implements AsyncDisposable {
     annotations: Readonly<Record<string, string>> = {},
   ): Promise<void> {
     const request = { id, resources: toAny(resources), annotations };
-    await this.#calls.change(id, (client) => client.update(request, ctx, changeMs));
+    await this.#change(ctx, id, (client) => client.update(request, ctx, changeMs));
   }
 
   /** containerd's cgroup metrics of version 1 or 2. @throws not_found */
   async metrics(ctx: Context, id: string): Promise<Any | undefined> {
-    const { stats } = await this.#calls.look(id, ({ task }) => task.stats({ id }, ctx, lookMs));
+    const { stats } = await this.#look(ctx, id, (task) => task.stats({ id }, ctx, lookMs));
     return stats;
+  }
+
+  async #callerOf(ctx: Context, id: string): Promise<TaskCaller> {
+    return (await this.#foreign.find(namespaceOf(ctx), id)) ?? this.#calls;
+  }
+
+  async #change<T>(ctx: Context, id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
+    return (await this.#callerOf(ctx, id)).change(id, call);
+  }
+
+  async #look<T>(ctx: Context, id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
+    return (await this.#callerOf(ctx, id)).look(id, call);
   }
 
   async #makeBundle(ctx: Context, id: string, spec: Uint8Array): Promise<string> {
@@ -222,4 +267,17 @@ export class Tasks implements AsyncDisposable {
   #warn(ctx: Context, id: string, error: unknown): void {
     ctx.log.warn({ id, error: messageOf(error) }, 'bundle of a failed task cannot be removed');
   }
+}
+
+function daemonEnds({ stateDir, environment, debug, daemon = {} }: TasksOptions): DaemonEnds {
+  return {
+    address: join(stateDir, 'berth.sock'),
+    publishBinary: 'berthd',
+    version: '',
+    startTimeoutMs: 30_000,
+    ...daemon,
+    socketDir: join(stateDir, 's'),
+    environment: environment ?? defaultEnvironment,
+    debug: debug ?? false,
+  };
 }

@@ -14,7 +14,14 @@ const ctx: Context = {
 };
 const plugin = { type: 'io.containerd.runtime.v2', id: 'task', platforms: [] };
 const teller = (features: string) =>
-  runtimeInfo({ features: async (_, name) => ({ program: `of ${name}`, features }) }, '2.3.4', 'r');
+  runtimeInfo(
+    {
+      features: async () => ({ program: 'of runc', features }),
+      foreignInfo: async (name) => (name.startsWith('/') ? new Uint8Array([10, 1, 120]) : undefined),
+    },
+    '2.3.4',
+    'r',
+  );
 const requestOf = (init: MessageInitShape<typeof RuntimeRequestSchema>) => ({
   typeUrl: 'containerd.types.RuntimeRequest',
   value: toBinary(RuntimeRequestSchema, create(RuntimeRequestSchema, init)),
@@ -32,12 +39,17 @@ test('a runtime is told with name, version, the options asked with, and its feat
   assert.deepEqual([info.options?.typeUrl, info.options?.value], [options.typeUrl, options.value]);
   assert.match(info.features?.typeUrl ?? '', /runtime-spec\/1\/features\/Features$/);
   assert.equal(Buffer.from(info.features?.value ?? []).toString(), '{"a": 1 }\n');
-  assert.deepEqual(info.annotations, { 'berth/oci-runtime': 'of io.containerd.runc.v2' });
+  assert.deepEqual(info.annotations, { 'berth/oci-runtime': 'of runc' });
 });
 
 test('a runtime that cannot tell its features has none', async () => {
   const extra = await teller('')(ctx, plugin, requestOf({ runtimePath: 'io.containerd.runc.v2' }));
   assert.equal(fromBinary(RuntimeInfoSchema, extra?.value ?? new Uint8Array()).features, undefined);
+});
+
+test("what another's shim says of itself is passed on byte for byte", async () => {
+  const extra = await teller('')(ctx, plugin, requestOf({ runtimePath: '/bin/shim' }));
+  assert.deepEqual([...(extra?.value ?? [])], [10, 1, 120]);
 });
 
 test('other plug-ins, and a runtime asked nothing, tell nothing more', async () => {

@@ -17,7 +17,9 @@ const featuresType = 'types.containerd.io/opencontainers/runtime-spec/1/features
 
 /** Whom to ask; the runtime's Tasks is one. */
 export interface RuntimeTeller {
-  features(ctx: Context, runtimeName: string, options?: Any): Promise<RuntimeFeatures>;
+  features(ctx: Context, options?: Any): Promise<RuntimeFeatures>;
+  /** Bytes of the RuntimeInfo of a shim of others; undefined for berth-shim. */
+  foreignInfo(runtimeName: string, options?: Any): Promise<Uint8Array | undefined>;
 }
 
 /**
@@ -30,7 +32,9 @@ export function runtimeInfo(tasks: RuntimeTeller, version: string, revision: str
     if (plugin.type !== 'io.containerd.runtime.v2' || options === undefined) return undefined;
     const request = requestOf(options);
     const name = request.runtimePath || runcRuntime;
-    const { program, features } = await tasks.features(ctx, name, request.options);
+    const foreign = await tasks.foreignInfo(name, request.options);
+    if (foreign !== undefined) return { typeUrl: RuntimeInfoSchema.typeName, value: foreign };
+    const { program, features } = await tasks.features(ctx, request.options);
     const info = create(RuntimeInfoSchema, {
       name,
       version: { version, revision },

@@ -85,7 +85,9 @@ const strays = (what: string, found: readonly string[], known: readonly string[]
   found.filter((one) => !known.includes(one)).map((one) => `I5: ${what} of ${one} is left`);
 
 const hasRecord = (state: string, task: string): boolean =>
-  existsSync(join(state, 'io.containerd.runtime.v2.task', task, 'shim.json'));
+  ['shim.json', 'foreign-shim.json'].some((name) =>
+    existsSync(join(state, 'io.containerd.runtime.v2.task', task, name)),
+  );
 
 const list = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
 

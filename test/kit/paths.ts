@@ -10,3 +10,6 @@ const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
 export const ctr2 = join(tools, 'containerd/ctr');
 /** ctr of containerd 1.6.20, Debian bookworm's. */
 export const ctr1 = join(tools, 'debian/usr/bin/ctr');
+/** Shims of other people: containerd's of both generations. */
+export const shim2 = join(tools, 'containerd/containerd-shim-runc-v2');
+export const shim1 = join(tools, 'debian/usr/bin/containerd-shim-runc-v2');

@@ -123,7 +123,8 @@ export const mountsIn = (dir: string): string[] =>
     .split('\n')
     .filter((line) => line.includes(` ${dir}/`));
 
-function makeRootfs(rootfs: string): void {
+/** A root file system of busybox. */
+export function makeRootfs(rootfs: string): void {
   for (const dir of ['bin', 'proc', 'dev', 'sys', 'tmp', 'etc'])
     mkdirSync(join(rootfs, dir), { recursive: true });
   cpSync('/bin/busybox', join(rootfs, 'bin/busybox'));

@@ -23,6 +23,10 @@ export interface Config {
   readonly ociRuntime: string;
   /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
   readonly contentSharing: SharingPolicy;
+  /** Shims' programs by runtime name; others are looked for in PATH. */
+  readonly runtimes: Readonly<Record<string, string>>;
+  /** How long a shim of others may take to start. */
+  readonly shimStartTimeoutMs: number;
   readonly gc: GcConfig;
 }
 
@@ -47,5 +51,7 @@ export const defaultConfig: Config = {
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
   contentSharing: 'shared',
+  runtimes: {},
+  shimStartTimeoutMs: 30_000,
   gc: defaultGcConfig,
 };

@@ -10,6 +10,7 @@ import {
   logLevel,
   oneOf,
   pathList,
+  pathsByName,
 } from './values.ts';
 
 /** What a key of a file means: a check of its value and the setting it becomes. */
@@ -60,6 +61,8 @@ const common: Readonly<Record<string, Key>> = {
     integer(0, 256),
   ),
   'berth.oci_runtime': runtime,
+  'berth.runtimes': key('runtimes', pathsByName),
+  'berth.shim_start_timeout': key('shimStartTimeoutMs', durationMs),
 };
 
 /** Keys by version of the file: 2 and 3 name the CRI's settings differently. */

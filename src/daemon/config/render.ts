@@ -9,7 +9,11 @@ export function renderConfig(config: Config): string {
     state: config.state,
     grpc: { address: config.address, uid: config.uid, gid: config.gid },
     debug: { level: config.logLevel, format: config.logFormat },
-    berth: { oci_runtime: config.ociRuntime },
+    berth: {
+      oci_runtime: config.ociRuntime,
+      runtimes: config.runtimes,
+      shim_start_timeout: `${config.shimStartTimeoutMs}ms`,
+    },
     plugins: {
       'io.containerd.gc.v1.scheduler': {
         pause_threshold: config.gc.pauseThreshold,

@@ -61,6 +61,13 @@ export const pathList: Check<readonly string[]> = (value) => {
   return paths.map(absolutePath());
 };
 
+/** A table of absolute paths. */
+export const pathsByName: Check<Readonly<Record<string, string>>> = (value) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return refuse('a table of absolute paths');
+  return Object.fromEntries(Object.entries(value).map(([name, path]) => [name, absolutePath()(path)]));
+};
+
 const units: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,

@@ -1,0 +1,67 @@
+import { type Context, daemonContext, type Log } from '../../async/context.ts';
+import { codeOf, isKind, messageOf, unavailable } from '../../errors/error.ts';
+import { Task } from '../../gen/containerd/task/v3/task_pb.ts';
+import { connectTtrpc, type TtrpcClient } from '../../rpc/ttrpc-client.ts';
+import { isTimeout } from '../shim-calls.ts';
+import type { TaskClient } from '../task-caller.ts';
+import type { ShimEndpoint } from './shim-answer.ts';
+import type { ShimTarget } from './shim-program.ts';
+
+/** A connection to a shim that has answered. */
+export interface ShimLink extends Disposable {
+  readonly task: TaskClient;
+  /** What it speaks: one that promised version 3 may turn out to be older. */
+  readonly version: 2 | 3;
+  readonly closed: Promise<void>;
+}
+
+const connectMs = 5_000;
+const helloMs = 5_000;
+
+/**
+ * Connects to a shim and asks it something harmless, so that one that hangs is known before anything depends on it.
+ * @throws unavailable; see {@link isDeadShim}
+ */
+export async function linkShim(endpoint: ShimEndpoint, target: ShimTarget, log: Log): Promise<ShimLink> {
+  const client = await connectTtrpc(endpoint.path, connectMs);
+  try {
+    const { task, version } = await agree(
+      client,
+      endpoint.version,
+      target.id,
+      daemonContext(log, target.namespace),
+    );
+    return { task, version, closed: client.closed, [Symbol.dispose]: () => client.close() };
+  } catch (error) {
+    client.close();
+    const how = isTimeout(error) ? 'does not answer' : `went away: ${messageOf(error)}`;
+    throw unavailable(`shim of task ${target.id} ${how}`, error);
+  }
+}
+
+/** Whether a failed {@link linkShim} means that there is no shim any more; one that only hangs is not dead. */
+export function isDeadShim(error: unknown): boolean {
+  if (isTimeout(error)) return false;
+  for (let e: unknown = error; e instanceof Error; e = e.cause) {
+    if (codeOf(e) === 'ECONNREFUSED' || codeOf(e) === 'ENOENT') return true;
+    if (e.message.includes('ttrpc: closed')) return true;
+  }
+  return false;
+}
+
+/** Any answer is a good one, but that there is no such service: then it is version 2. */
+async function agree(
+  client: TtrpcClient,
+  version: 2 | 3,
+  id: string,
+  ctx: Context,
+): Promise<{ task: TaskClient; version: 2 | 3 }> {
+  const task = client.service(Task, `containerd.task.v${version}.Task`);
+  try {
+    await task.connect({ id }, ctx, helloMs);
+  } catch (error) {
+    if (isTimeout(error) || isKind(error, 'unavailable')) throw error;
+    if (isKind(error, 'not_implemented') && version === 3) return agree(client, 2, id, ctx);
+  }
+  return { task, version };
+}
