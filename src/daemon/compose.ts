@@ -44,7 +44,7 @@ export async function compose(
   await using opened = new AsyncDisposableStack();
   const config = current();
   const events = new EventExchange();
-  const drivers = [await openOverlayDriver({ root: join(layout.snapshots, 'overlayfs') })];
+  const drivers = [opened.use(await openOverlay(config, layout, log))];
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
     await openMetadata({
@@ -74,6 +74,9 @@ export async function compose(
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
+
+const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: Log) =>
+  openOverlayDriver({ root: join(snapshots, 'overlayfs'), layers, mode: layerMode, log });
 
 function openTransfers(current: () => Config, layout: Layout, metadata: Metadata): TransferParts {
   const { content, images, leases, snapshotters } = metadata;

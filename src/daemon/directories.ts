@@ -16,6 +16,8 @@ export interface Layout {
   readonly uuid: string;
   readonly fifos: string;
   readonly temp: string;
+  /** Mounted layers: a short name, because it is repeated for each layer in the options of an overlay. */
+  readonly layers: string;
 }
 
 /** Where everything is beneath the data root and the state directory. Makes nothing. */
@@ -30,6 +32,7 @@ export function layoutOf(root: string, state: string): Layout {
     uuid: join(root, 'uuid'),
     fifos: join(state, 'fifo'),
     temp: join(state, 'tmp'),
+    layers: join(state, 'layers'),
   };
 }
 

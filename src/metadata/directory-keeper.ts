@@ -1,6 +1,7 @@
 import type { Log } from '../async/context.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import type { Db } from './db.ts';
+import { standingSnapshots } from './snapshot-rows.ts';
 
 /** Removes a driver's directories whose rows are gone: later one by one, or all that nobody knows. */
 export class DirectoryKeeper {
@@ -22,6 +23,11 @@ export class DirectoryKeeper {
       .catch((error) => this.#log.warn({ error, id }, 'directories of a removed snapshot are left'))
       .finally(() => this.#removing.delete(removing));
     this.#removing.add(removing);
+  }
+
+  /** Tells the driver what stands, after {@link cleanup} and before anything is served. */
+  restore(): void {
+    this.driver.restore?.(standingSnapshots(this.#db, this.driver.name));
   }
 
   async settled(): Promise<void> {

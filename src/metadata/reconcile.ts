@@ -29,7 +29,10 @@ export async function reconcile(
   const halfMadeSnapshots = await db.write(
     (tx) => tx.run("DELETE FROM snapshots WHERE state = 'preparing'").changes,
   );
-  for (const directory of directories) await directory.cleanup({ atStart: true });
+  for (const directory of directories) {
+    await directory.cleanup({ atStart: true });
+    directory.restore();
+  }
   const orphanIngests = await removeOrphanIngests(db, blobs);
   const { orphanBlobs, present } = await removeOrphanBlobs(db, blobs);
   const lostBlobs = await dropLostRecords(db, present);

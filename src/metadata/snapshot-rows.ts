@@ -80,5 +80,18 @@ export function driverSnapshot(
   };
 }
 
+/** Every active snapshot and view, as the driver knows them. */
+export function standingSnapshots(db: Reader, snapshotter: string): DriverSnapshot[] {
+  const rows = db.all<Pick<SnapshotRow, 'id' | 'kind' | 'parent' | 'labels'>>(
+    "SELECT id, kind, parent, labels FROM snapshots WHERE snapshotter = ? AND kind <> 'committed'",
+    snapshotter,
+  );
+  return rows.map((row) => driverSnapshot(db, row, labelsFromJson(row.labels)));
+}
+
+/** The name of a snapshot by its number; undefined where it is gone. */
+export const nameOf = (db: Reader, id: number): string | undefined =>
+  db.get<{ name: string }>('SELECT name FROM snapshots WHERE id = ?', id)?.name;
+
 const isInherited = (key: string): boolean =>
   key === labelNames.snapshotRef || key.startsWith('containerd.io/snapshot/');

@@ -1,10 +1,11 @@
 import type { Context } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
-import { failedPrecondition, invalidArgument } from '../errors/error.ts';
+import { dataLoss, failedPrecondition, invalidArgument } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import { makeEvent } from '../events/topics.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { DriverSnapshot } from '../snapshots/driver.ts';
+import { LostSnapshot } from '../snapshots/lost-snapshot.ts';
 import type { Mount, SnapshotInfo, Snapshotter, SnapshotUsage } from '../snapshots/snapshotter.ts';
 import type { DirectoryKeeper } from './directory-keeper.ts';
 import { validNamespace } from './identifiers.ts';
@@ -26,6 +27,7 @@ import {
   hasChildren,
   infoOf,
   listReady,
+  nameOf,
   type SnapshotRow,
 } from './snapshot-rows.ts';
 
@@ -86,7 +88,7 @@ export class SnapshotRecords implements Snapshotter {
     if (row.kind === 'committed') {
       throw failedPrecondition(`snapshot ${key} is committed and has no mounts: failed precondition`);
     }
-    return this.#keeper.driver.mounts(this.#driverSnapshot(row));
+    return this.#named(this.#keeper.driver.mounts(this.#driverSnapshot(row)));
   }
 
   prepare(ctx: Context, key: string, parent: string, labels: Labels = {}): Promise<Mount[]> {
@@ -158,10 +160,22 @@ export class SnapshotRecords implements Snapshotter {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#forget(ctx, row.id));
     const snapshot = this.#driverSnapshot(row, wanted.labels);
-    await this.#keeper.driver.create(snapshot);
+    await this.#named(this.#keeper.driver.create(snapshot));
+    const mounts = await this.#named(this.#keeper.driver.mounts(snapshot));
     await this.#records.db.write((tx) => recordReady(tx, place, wanted, row.id));
     undo.move();
-    return this.#keeper.driver.mounts(snapshot);
+    return mounts;
+  }
+
+  /** A driver knows numbers: what it has lost is told by name. @throws data_loss */
+  async #named<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof LostSnapshot)) throw error;
+      const name = nameOf(this.#records.db, error.id) ?? String(error.id);
+      throw dataLoss(`snapshot ${name} is lost: ${error.finding}: remove its image and pull it again`, error);
+    }
   }
 
   #parentAtCommit(place: Place, row: SnapshotRow, parent: string): number | null {

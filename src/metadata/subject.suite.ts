@@ -36,7 +36,7 @@ export class MemoryDriver implements SnapshotDriver {
     this.directories.set(snapshot.id, snapshot);
     if (this.failure) throw this.failure;
   }
-  mounts({ id, parents, kind }: DriverSnapshot) {
+  async mounts({ id, parents, kind }: DriverSnapshot) {
     return [{ type: 'bind', source: `/nowhere/${id}`, options: [kind, ...parents.map(String)] }];
   }
   async commit() {

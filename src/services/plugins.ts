@@ -11,6 +11,7 @@ export interface PluginTableOptions {
     readonly name: string;
     readonly root: string;
     readonly capabilities?: readonly string[];
+    readonly exports?: Readonly<Record<string, string>>;
     readonly initError?: unknown;
   }[];
 }
@@ -65,7 +66,7 @@ function storage({ platform, root, snapshotters }: PluginTableOptions): PluginIn
     ...snapshotters.map((one) => ({
       ...plain('io.containerd.snapshotter.v1', one.name),
       platforms,
-      exports: { root: one.root },
+      exports: { root: one.root, ...one.exports },
       capabilities: one.capabilities ?? [],
       initError: one.initError,
     })),

@@ -1,3 +1,4 @@
+import type { ApplyTarget } from './apply-target.ts';
 import type { Mount, SnapshotUsage } from './snapshotter.ts';
 
 /**
@@ -11,10 +12,14 @@ export interface SnapshotDriver {
   readonly capabilities: readonly string[];
   /** Directory that holds everything of this driver. */
   readonly root: string;
+  /** What it found out about this machine, shown to clients. */
+  readonly exports?: Readonly<Record<string, string>>;
+  /** Told once, before anything else, which active snapshots and views there are. Returns at once, works on. */
+  restore?(standing: readonly DriverSnapshot[]): void;
   /** Makes the directories of a new snapshot. `parents`: nearest first. Idempotent. */
   create(snapshot: DriverSnapshot): Promise<void>;
-  /** Pure: the mounts of a snapshot that exists. */
-  mounts(snapshot: DriverSnapshot): Mount[];
+  /** The mounts of a snapshot that exists; what they name is there to be mounted. @throws LostSnapshot */
+  mounts(snapshot: DriverSnapshot): Promise<Mount[]>;
   /** Makes an active snapshot durable and immutable; returns its usage. */
   commit(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
   usage(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
@@ -22,6 +27,8 @@ export interface SnapshotDriver {
   remove(id: number): Promise<void>;
   /** Removes what is not in `known`. Returns the ids that were removed. */
   cleanup(known: ReadonlySet<number>): Promise<number[]>;
+  /** What these mounts, if they are of a snapshot of this driver, mean to whoever applies a layer to them. */
+  applyTarget?(mounts: readonly Mount[]): Promise<ApplyTarget | undefined>;
 }
 
 /** A snapshot as a driver knows it: by number, without name or namespace. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mountsBelow, processesOf } from './daemon.ts';
@@ -42,8 +42,9 @@ export function violations(root: string, state: string): string[] {
     ...checkIngests(root, rows),
     ...checkImages(rows),
     ...checkSnapshots(root, rows),
+    ...checkLayers(root, state, rows),
     ...checkContainers(rows),
-    ...checkTasks(state),
+    ...checkTasks(state, rows),
   ];
 }
 
@@ -141,7 +142,7 @@ function checkSnapshots(root: string, rows: Rows): string[] {
       found.push(`I2: the parent of snapshot ${snapshot.name} is missing`);
     if (parent && parent.kind !== 'committed')
       found.push(`I2: snapshot ${snapshot.name} stands on ${parent.name}, which is not committed`);
-    if (!existsSync(join(snapshotDirectory(root, snapshot.snapshotter), String(snapshot.id), 'fs')))
+    if (!existsSync(bodyOf(root, snapshot)))
       found.push(`I3: snapshot ${snapshot.name} (${snapshot.id}) has no directory`);
   }
   for (const snapshotter of readdirSync(join(root, 'snapshots'))) {
@@ -156,6 +157,54 @@ function checkSnapshots(root: string, rows: Rows): string[] {
 const snapshotDirectory = (root: string, snapshotter: string): string =>
   join(root, 'snapshots', snapshotter, 'snapshots');
 
+/** What must be there of a snapshot: its files, as a directory or a layer file; a view on others has none. */
+function bodyOf(root: string, { id, snapshotter, kind, parent }: Rows['snapshots'][number]): string {
+  const directory = join(snapshotDirectory(root, snapshotter), String(id));
+  const layer = join(directory, 'layer.erofs');
+  if (kind === 'view' && parent !== null) return directory;
+  return kind === 'committed' && existsSync(layer) ? layer : join(directory, 'fs');
+}
+
+/** I2: layer files are whole, and those that active snapshots and views stand on are mounted. */
+function checkLayers(root: string, state: string, rows: Rows): string[] {
+  const found: string[] = [];
+  const byId = new Map(rows.snapshots.map((s) => [s.id, s]));
+  const file = (s: Rows['snapshots'][number]) =>
+    join(snapshotDirectory(root, s.snapshotter), String(s.id), 'layer.erofs');
+  const mounted = new Set(mountsBelow(join(state, 'layers')).map((point) => Number(basename(point))));
+  for (const snapshot of rows.snapshots) {
+    if (existsSync(file(snapshot)) && !isWhole(file(snapshot)))
+      found.push(`I2: layer file of snapshot ${snapshot.name} (${snapshot.id}) is not whole`);
+    if (snapshot.kind === 'committed') continue;
+    for (let id = snapshot.parent; id !== null; id = byId.get(id)?.parent ?? null) {
+      const beneath = byId.get(id);
+      if (beneath && existsSync(file(beneath)) && !mounted.has(id))
+        found.push(`I2: layer ${id} is not mounted, but ${snapshot.name} stands on it`);
+    }
+  }
+  return found;
+}
+
+function headOf(path: string): Buffer {
+  const fd = openSync(path, 'r');
+  try {
+    const head = Buffer.alloc(1152);
+    return head.subarray(0, readSync(fd, head, 0, head.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** An EROFS image of the size that its superblock says. */
+function isWhole(path: string): boolean {
+  const block = headOf(path).subarray(1024);
+  return (
+    block.length === 128 &&
+    block.readUInt32LE(0) === 0xe0f5e1e2 &&
+    statSync(path).size >= block.readUInt32LE(36) * 2 ** block.readUInt8(12)
+  );
+}
+
 /** I4: what a container stands on is there. */
 function checkContainers(rows: Rows): string[] {
   const snapshots = new Set(rows.snapshots.map((s) => `${s.namespace} ${s.snapshotter} ${s.name}`));
@@ -167,13 +216,14 @@ function checkContainers(rows: Rows): string[] {
 }
 
 /** I5: every mount, process and cgroup below the state directory belongs to a bundle. */
-function checkTasks(state: string): string[] {
+function checkTasks(state: string, rows: Rows): string[] {
   const tasks = join(state, 'io.containerd.runtime.v2.task');
   const bundles = (existsSync(tasks) ? readdirSync(tasks) : []).flatMap((ns) =>
     readdirSync(join(tasks, ns)).map((id) => join(tasks, ns, id)),
   );
+  const layers = new Set(rows.snapshots.map(({ id }) => join(state, 'layers', String(id))));
   const stray = mountsBelow(state).filter(
-    (point) => !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
+    (point) => !layers.has(point) && !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
   );
   const temp = (existsSync(join(state, 'tmp')) ? readdirSync(join(state, 'tmp')) : []).filter(
     (name) => !isOfLivingDaemon(join(state, 'tmp'), name),

@@ -26,7 +26,7 @@ const inOrder: Unpack = async (driver, layers) => {
   for (const [i, path] of layers.entries()) {
     const snapshot = snapshotOf(i + 1, i);
     await driver.create(snapshot);
-    const applied = await applyLayer({ source: { path }, mediaType, to: driver.mounts(snapshot) });
+    const applied = await applyLayer({ source: { path }, mediaType, to: await driver.mounts(snapshot) });
     assert.equal(applied.unfinished?.links.length ?? 0, 0);
   }
 };
@@ -37,7 +37,7 @@ const atOnce: Unpack = async (driver, layers) => {
     layers.map(async (path, i) => {
       const alone = { ...snapshotOf(i + 1, 0), parents: [] };
       await driver.create(alone);
-      const mounts = driver.mounts(alone);
+      const mounts = await driver.mounts(alone);
       return applyLayer({ source: { path }, mediaType, to: i === 0 ? mounts : forRebase(mounts) });
     }),
   );
@@ -58,7 +58,7 @@ async function ours(layers: readonly string[], unpack: Unpack): Promise<Tree> {
   await unpack(driver, layers);
   const view = { ...snapshotOf(layers.length + 1, layers.length), kind: 'view' as const };
   await driver.create(view);
-  return treeOf(driver.mounts(view));
+  return treeOf(await driver.mounts(view));
 }
 
 async function treeOf(mounts: readonly Mount[]): Promise<Tree> {

@@ -15,19 +15,25 @@ import { daemonContext, silentLog } from '../../src/async/context.ts';
 import { openLocalBlobs } from '../../src/content/local/local-blobs.ts';
 import { openMetadata } from '../../src/metadata/metadata.ts';
 import { RecordedEvents } from '../../src/metadata/subject.suite.ts';
+import type { LayerMode } from '../../src/snapshots/layer-mode.ts';
 import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
 import { type SnapshotterSubject, snapshotterSuite } from '../../src/snapshots/snapshotter.suite.ts';
+import { unmountTree } from '../../src/sys/mount.ts';
+import { LayeringDriver } from './layering-driver.ts';
+import { cannot } from './modes.ts';
 
 const scratch = process.env.BERTH_TEST_SCRATCH ?? '/var/tmp';
 const makeDirectory = () => mkdtempSync(join(scratch, 'berth-snapshots-'));
 
-snapshotterSuite('overlayfs', async (): Promise<SnapshotterSubject> => {
+/** The driver, by itself or turning all that is committed into layer files. */
+async function openSubject(mode: LayerMode): Promise<SnapshotterSubject> {
   const directory = makeDirectory();
-  const driver = await openOverlayDriver({ root: join(directory, 'overlayfs') });
+  const root = join(directory, 'overlayfs');
+  const driver = await openOverlayDriver({ root, mode });
   const metadata = await openMetadata({
     path: join(directory, 'metadata.db'),
     blobs: await openLocalBlobs(join(directory, 'content')),
-    drivers: [driver],
+    drivers: [mode === 'directories' ? driver : new LayeringDriver(driver)],
     events: new RecordedEvents(),
     log: silentLog,
   });
@@ -38,10 +44,15 @@ snapshotterSuite('overlayfs', async (): Promise<SnapshotterSubject> => {
     ctx: daemonContext(silentLog, 'suite'),
     async [Symbol.asyncDispose]() {
       await metadata[Symbol.asyncDispose]();
+      await driver[Symbol.asyncDispose]();
+      await unmountTree(root);
       rmSync(directory, { recursive: true });
     },
   };
-});
+}
+
+for (const mode of ['directories', 'erofs', 'erofs-loop'] as const)
+  if (!(await cannot(mode))) snapshotterSuite(`overlayfs (${mode})`, () => openSubject(mode));
 
 const active = { kind: 'active', parents: [], labels: {} } as const;
 
@@ -49,19 +60,20 @@ test('mounts use only the options that BuildKit reads', async () => {
   const directory = makeDirectory();
   const driver = await openOverlayDriver({ root: directory });
   const fs = (id: number) => `${directory}/snapshots/${id}/fs`;
+  for (const id of [2, 3, 9]) await driver.create({ id, ...active });
   const of = (kind: 'active' | 'view', parents: number[]) =>
     driver.mounts({ id: 9, kind, parents, labels: {} });
-  assert.deepEqual(of('active', []), [{ type: 'bind', source: fs(9), options: ['rw', 'rbind'] }]);
-  assert.deepEqual(of('view', []), [{ type: 'bind', source: fs(9), options: ['ro', 'rbind'] }]);
-  assert.deepEqual(of('view', [3]), [{ type: 'bind', source: fs(3), options: ['ro', 'rbind'] }]);
-  const [overlay] = of('active', [3, 2]);
+  assert.deepEqual(await of('active', []), [{ type: 'bind', source: fs(9), options: ['rw', 'rbind'] }]);
+  assert.deepEqual(await of('view', []), [{ type: 'bind', source: fs(9), options: ['ro', 'rbind'] }]);
+  assert.deepEqual(await of('view', [3]), [{ type: 'bind', source: fs(3), options: ['ro', 'rbind'] }]);
+  const [overlay] = await of('active', [3, 2]);
   assert.deepEqual(overlay?.options, [
     'index=off',
     `workdir=${directory}/snapshots/9/work`,
     `upperdir=${fs(9)}`,
     `lowerdir=${fs(3)}:${fs(2)}`,
   ]);
-  assert.deepEqual(of('view', [3, 2])[0]?.options, ['index=off', `lowerdir=${fs(3)}:${fs(2)}`]);
+  assert.deepEqual((await of('view', [3, 2]))[0]?.options, ['index=off', `lowerdir=${fs(3)}:${fs(2)}`]);
   rmSync(directory, { recursive: true });
 });
 

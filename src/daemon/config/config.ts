@@ -1,5 +1,6 @@
 import { defaultGcConfig, type GcConfig } from '../../metadata/gc-scheduler.ts';
 import type { SharingPolicy } from '../../metadata/ingests.ts';
+import type { LayerMode } from '../../snapshots/layer-mode.ts';
 
 /** What berthd runs with. Every field has a default; see `berthd config default`. */
 export interface Config {
@@ -21,6 +22,8 @@ export interface Config {
   readonly maxConcurrentUnpacks: number;
   /** OCI runtime binary, or '' for crun where it can run, else runc. */
   readonly ociRuntime: string;
+  /** How overlayfs keeps layers: as mounted files where that is possible, or as directories. */
+  readonly layerMode: LayerMode;
   /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
   readonly contentSharing: SharingPolicy;
   /** Shims' programs by runtime name; others are looked for in PATH. */
@@ -50,6 +53,7 @@ export const defaultConfig: Config = {
   maxConcurrentDownloads: 3,
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
+  layerMode: 'auto',
   contentSharing: 'shared',
   runtimes: {},
   shimStartTimeoutMs: 30_000,

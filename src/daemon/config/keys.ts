@@ -1,4 +1,5 @@
 import type { GcConfig } from '../../metadata/gc-scheduler.ts';
+import { layerModes } from '../../snapshots/layer-mode.ts';
 import type { Config } from './config.ts';
 import {
   absolutePath,
@@ -60,6 +61,7 @@ const common: Readonly<Record<string, Key>> = {
     'maxConcurrentUnpacks',
     integer(0, 256),
   ),
+  'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),
   'berth.shim_start_timeout': key('shimStartTimeoutMs', durationMs),

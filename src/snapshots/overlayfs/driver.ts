@@ -1,78 +1,143 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf, invalidArgument } from '../../errors/error.ts';
-import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../../sys/constants.ts';
-import { openAt, syncFileSystem } from '../../sys/files.ts';
+import { type Log, silentLog } from '../../async/context.ts';
+import { codeOf, failedPrecondition, invalidArgument } from '../../errors/error.ts';
 import { removeTree } from '../../sys/remove-tree.ts';
+import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
+import type { LayerMode } from '../layer-mode.ts';
 import type { Mount, SnapshotUsage } from '../snapshotter.ts';
+import { Bodies } from './bodies.ts';
+import { readErofsFile } from './erofs-file.ts';
+import { LayerClaims, writtenDirectory } from './layer-claims.ts';
+import { commitDirectory, commitLayer } from './layer-commit.ts';
+import { LayerMounts } from './layer-mounts.ts';
+import { LayerStack } from './layer-stack.ts';
+import { type LayerSupport, probeLayers } from './layer-support.ts';
 import { overlayMounts } from './overlay-mounts.ts';
+import { SnapshotPaths } from './snapshot-paths.ts';
 
 export interface OverlayDriverOptions {
   /** Directory for everything of this driver; made when missing, mode 0700. */
   readonly root: string;
+  /**
+   * Directory for mounted layers; made when missing, mode 0700. Short, because each layer's path goes into overlay
+   * options. Default `<root>/layers`.
+   */
+  readonly layers?: string;
+  /** How layers that are applied to an empty snapshot are kept. Default `auto`. */
+  readonly mode?: LayerMode;
   /** Mount with `userxattr`, as a user namespace needs. Default false. */
   readonly userXattr?: boolean;
+  /** How long a layer stays mounted after its last user. Default 10 s. */
+  readonly idleMs?: number;
+  readonly log?: Log;
 }
 
 /**
- * Snapshots as directories under overlayfs: `snapshots/<id>/fs` and, while active, `snapshots/<id>/work`. What is
- * being removed lies in `trash/` under a name nobody asks for.
- * @throws invalid_argument when the root holds a character that overlay options give a meaning (comma, colon, backslash)
+ * Snapshots under overlayfs. Each is a directory (`snapshots/<id>/fs` and, while active, `work`), or an EROFS image that is
+ * mounted while anything stands on it (`snapshots/<id>/layer.erofs`), or such a directory above such an image. What is
+ * being removed lies in `trash/` under a name nobody asks for. Disposing unmounts what nothing stands on.
+ * @throws invalid_argument when a path holds a character that overlay options give a meaning (comma, colon, backslash),
+ *   failed_precondition when the mode is not possible here
  */
-export async function openOverlayDriver(options: OverlayDriverOptions): Promise<SnapshotDriver> {
-  if (/[,:\\]/.test(options.root)) throw invalidArgument(`snapshot root ${options.root} holds one of , : \\`);
-  const driver = new OverlayDriver(options);
-  await driver.prepareRoot();
-  return driver;
+export async function openOverlayDriver(
+  options: OverlayDriverOptions,
+): Promise<SnapshotDriver & AsyncDisposable> {
+  const { root, layers: mounts = join(root, 'layers'), mode = 'auto' } = options;
+  for (const path of [root, mounts])
+    if (/[,:\\]/.test(path)) throw invalidArgument(`snapshot root ${path} holds one of , : \\`);
+  const paths = new SnapshotPaths(root);
+  for (const path of [paths.root, paths.snapshots, paths.trash]) {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await chmod(path, 0o700);
+  }
+  const layers = new LayerMounts(mounts, (id) => paths.layer(id));
+  await layers.open();
+  const support = await probeLayers(mode, root, mounts);
+  layers.attachment = support.attachment;
+  return new OverlayDriver(options, paths, layers, support);
 }
 
-class OverlayDriver implements SnapshotDriver {
+class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly name = 'overlayfs';
   readonly capabilities = ['rebase'];
   readonly root: string;
+  readonly exports: Readonly<Record<string, string>>;
   readonly #userXattr: boolean;
+  readonly #paths: SnapshotPaths;
+  readonly #bodies: Bodies;
+  readonly #stack: LayerStack;
+  readonly #claims: LayerClaims;
+  readonly #writesLayers: boolean;
 
-  constructor({ root, userXattr = false }: OverlayDriverOptions) {
+  constructor(
+    { root, userXattr = false, idleMs = 10_000, log = silentLog }: OverlayDriverOptions,
+    paths: SnapshotPaths,
+    layers: LayerMounts,
+    { mode, reason }: LayerSupport,
+  ) {
     this.root = root;
+    this.exports = { layers: mode, layers_reason: reason };
     this.#userXattr = userXattr;
+    this.#paths = paths;
+    this.#bodies = new Bodies(paths);
+    this.#stack = new LayerStack(paths, this.#bodies, layers, { idleMs, log });
+    this.#claims = new LayerClaims(paths, (id) => this.#bodies.set(id, { directory: true, layer: true }));
+    this.#writesLayers = mode !== 'directories';
   }
 
-  async prepareRoot(): Promise<void> {
-    for (const path of [this.root, this.#snapshots, this.#trash]) {
-      await mkdir(path, { recursive: true, mode: 0o700 });
-      await chmod(path, 0o700);
-    }
+  restore(standing: readonly DriverSnapshot[]): void {
+    this.#stack.restore(standing);
   }
 
-  async create({ id, kind, parents }: DriverSnapshot): Promise<void> {
-    await ensureDirectory(this.#directory(id), 0o700);
-    const [nearest] = parents;
-    await this.#createFs(this.fs(id), nearest);
-    if (kind === 'active') await ensureDirectory(this.work(id), 0o711);
+  async create(snapshot: DriverSnapshot): Promise<void> {
+    const { id, kind, parents } = snapshot;
+    this.#stack.enter(snapshot);
+    await ensureDirectory(this.#paths.directory(id), 0o700);
+    if (kind === 'active' || parents.length === 0) await this.#createFs(snapshot);
   }
 
-  mounts(snapshot: DriverSnapshot): Mount[] {
-    return overlayMounts(snapshot, this, this.#userXattr);
+  async mounts(snapshot: DriverSnapshot): Promise<Mount[]> {
+    const { id, kind, parents } = snapshot;
+    this.#stack.enter(snapshot);
+    const lower = await this.#stack.directories(parents);
+    const own = kind === 'active' ? this.#bodies.of(id) : undefined;
+    if (own?.layer) lower.unshift(await this.#stack.layer(id));
+    // A commit that failed at its record has left the layer file alone.
+    if (own?.directory === false) await this.#createFs(snapshot);
+    const [fs, work] = [this.#paths.fs(id), this.#paths.work(id)];
+    return overlayMounts({ kind, fs, work, lower, userXattr: this.#userXattr });
   }
 
   async commit({ id }: DriverSnapshot): Promise<SnapshotUsage> {
-    using dir = openAt(AT_FDCWD, this.fs(id), O_RDONLY | O_DIRECTORY);
-    const [usage] = await Promise.all([diskUsage(this.fs(id)), syncFileSystem(dir)]);
+    if (this.#claims.has(id)) throw failedPrecondition(`a layer is still being applied to snapshot ${id}`);
+    await rm(this.#paths.partialLayer(id), { force: true });
+    const commit = this.#bodies.of(id).layer ? commitLayer : commitDirectory;
+    const { usage, body } = await commit(this.#paths, id);
+    this.#bodies.set(id, body);
+    this.#stack.leave(id);
     return usage;
   }
 
   /** Of what the snapshot itself holds: a view holds nothing. */
   async usage({ id, kind }: DriverSnapshot): Promise<SnapshotUsage> {
-    return kind === 'view' ? { sizeBytes: 0, inodes: 0 } : diskUsage(this.fs(id));
+    if (kind === 'view') return { sizeBytes: 0, inodes: 0 };
+    const own = await diskUsage(this.#paths.fs(id));
+    if (!this.#bodies.of(id).layer) return own;
+    const { diskBytes, inodes } = await readErofsFile(this.#paths.layer(id));
+    return { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
   }
 
   async remove(id: number): Promise<void> {
-    const trash = join(this.#trash, `${id}-${randomBytes(4).toString('hex')}`);
+    this.#stack.leave(id);
+    this.#bodies.forget(id);
+    await this.#stack.drop(id);
+    const trash = join(this.#paths.trash, `${id}-${randomBytes(4).toString('hex')}`);
     try {
-      await rename(this.#directory(id), trash);
+      await rename(this.#paths.directory(id), trash);
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return;
       throw error;
@@ -87,43 +152,54 @@ class OverlayDriver implements SnapshotDriver {
       await this.remove(id);
       removed.push(id);
     }
-    for (const name of await readdir(this.#trash)) await removeTree(join(this.#trash, name));
+    await this.#stack.dropUnknown(known);
+    for (const name of await readdir(this.#paths.trash)) await removeTree(join(this.#paths.trash, name));
     return removed;
   }
 
-  fs(id: number): string {
-    return join(this.#directory(id), 'fs');
+  async applyTarget(mounts: readonly Mount[]): Promise<ApplyTarget | undefined> {
+    const directory = writtenDirectory(mounts);
+    const id = directory === undefined ? undefined : this.#paths.idOfFs(directory);
+    const snapshot = id === undefined ? undefined : this.#stack.find(id);
+    if (snapshot?.kind !== 'active') return undefined;
+    if (this.#bodies.of(snapshot.id).layer) return asFiles(await this.mounts(snapshot));
+    if (!this.#writesLayers) return asFiles(mounts);
+    const lower = await this.#stack.directories(snapshot.parents);
+    const layer = await this.#claims.claim(snapshot.id, { lower, lowest: mounts[0]?.type !== 'overlay' });
+    if (layer === undefined) return asFiles(mounts);
+    return { mounts, layer, [Symbol.asyncDispose]: () => layer[Symbol.asyncDispose]() };
   }
 
-  work(id: number): string {
-    return join(this.#directory(id), 'work');
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack[Symbol.asyncDispose]();
   }
 
-  get #snapshots(): string {
-    return join(this.root, 'snapshots');
-  }
-
-  get #trash(): string {
-    return join(this.root, 'trash');
-  }
-
-  #directory(id: number): string {
-    return join(this.#snapshots, String(id));
-  }
-
-  /** The root directory of a mounted snapshot is its own `fs`, so that takes owner and mode from the parent's. */
-  async #createFs(path: string, parent: number | undefined): Promise<void> {
-    const from = parent === undefined ? undefined : await stat(this.fs(parent));
-    const made = await ensureDirectory(path, from === undefined ? 0o755 : from.mode & 0o7777);
-    if (!made || from === undefined || (from.uid === 0 && from.gid === 0)) return;
-    await chown(path, from.uid, from.gid);
-    await chmod(path, from.mode & 0o7777);
+  /** The root directory of a mounted snapshot is its own `fs`, so that takes owner and mode from what is beneath. */
+  async #createFs({ id, kind, parents }: DriverSnapshot): Promise<void> {
+    const [beneath] = await this.#stack.directories(parents);
+    await ensureDirectoryLike(this.#paths.fs(id), beneath);
+    if (kind === 'active') await ensureDirectory(this.#paths.work(id), 0o711);
+    this.#bodies.forget(id);
   }
 
   async #ids(): Promise<number[]> {
-    const names = await readdir(this.#snapshots);
+    const names = await readdir(this.#paths.snapshots);
     return names.filter((name) => /^[1-9][0-9]{0,14}$/.test(name)).map(Number);
   }
+}
+
+const asFiles = (mounts: readonly Mount[]): ApplyTarget => ({
+  mounts,
+  [Symbol.asyncDispose]: async () => {},
+});
+
+/** Makes a directory with owner and mode of `like`, where there is one. */
+async function ensureDirectoryLike(path: string, like: string | undefined): Promise<void> {
+  const from = like === undefined ? undefined : await stat(like);
+  const made = await ensureDirectory(path, from === undefined ? 0o755 : from.mode & 0o7777);
+  if (!made || from === undefined || (from.uid === 0 && from.gid === 0)) return;
+  await chown(path, from.uid, from.gid);
+  await chmod(path, from.mode & 0o7777);
 }
 
 /** Makes a directory with exactly this mode, whatever the umask. Returns false when it was there. */

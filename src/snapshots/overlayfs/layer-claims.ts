@@ -1,0 +1,84 @@
+import { readdir, rename, rm } from 'node:fs/promises';
+import { codeOf, notFound } from '../../errors/error.ts';
+import { listMounts } from '../../sys/mountinfo.ts';
+import type { LayerFileTarget } from '../apply-target.ts';
+import type { Mount } from '../snapshotter.ts';
+import type { SnapshotPaths } from './snapshot-paths.ts';
+
+/** A layer file being written for an active snapshot. */
+export interface LayerClaim extends LayerFileTarget, AsyncDisposable {}
+
+/** Which active snapshots are about to become layer files. */
+export class LayerClaims {
+  readonly #paths: SnapshotPaths;
+  readonly #onAdopt: (id: number) => void;
+  readonly #claimed = new Set<number>();
+
+  constructor(paths: SnapshotPaths, onAdopt: (id: number) => void) {
+    this.#paths = paths;
+    this.#onAdopt = onAdopt;
+  }
+
+  has(id: number): boolean {
+    return this.#claimed.has(id);
+  }
+
+  /** Undefined for a snapshot that holds files, is mounted somewhere, or is claimed already. */
+  async claim(
+    id: number,
+    beneath: Pick<LayerFileTarget, 'lower' | 'lowest'>,
+  ): Promise<LayerClaim | undefined> {
+    if (this.#claimed.has(id)) return undefined;
+    this.#claimed.add(id);
+    if (await this.#isUnused(id).catch(() => false)) return this.#make(id, beneath);
+    this.#claimed.delete(id);
+    return undefined;
+  }
+
+  async #isUnused(id: number): Promise<boolean> {
+    const fs = this.#paths.fs(id);
+    if ((await readdir(fs)).length > 0 || isMounted(id, fs)) return false;
+    await rm(this.#paths.partialLayer(id), { force: true });
+    return true;
+  }
+
+  #make(id: number, beneath: Pick<LayerFileTarget, 'lower' | 'lowest'>): LayerClaim {
+    const path = this.#paths.partialLayer(id);
+    return {
+      ...beneath,
+      path,
+      adopt: () => this.#adopt(id),
+      [Symbol.asyncDispose]: async () => {
+        if (!this.#claimed.delete(id)) return;
+        await rm(path, { force: true });
+      },
+    };
+  }
+
+  async #adopt(id: number): Promise<void> {
+    try {
+      await rename(this.#paths.partialLayer(id), this.#paths.layer(id));
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') throw notFound(`snapshot ${id} was removed meanwhile`, error);
+      throw error;
+    }
+    this.#onAdopt(id);
+    this.#claimed.delete(id);
+  }
+}
+
+/** Whoever has it mounted would not see a layer file that came beneath it. */
+const isMounted = (id: number, fs: string): boolean =>
+  listMounts().some(
+    ({ root, superOptions }) =>
+      root.endsWith(`/snapshots/${id}/fs`) || superOptions.includes(`upperdir=${fs}`),
+  );
+
+/** The directory that writes to these mounts go to: an overlay's upperdir, a bind's source. */
+export function writtenDirectory(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts;
+  if (mount === undefined || more.length > 0 || mount.options.includes('ro')) return undefined;
+  if (mount.type === 'bind' || mount.type === 'rbind') return mount.source;
+  if (mount.type !== 'overlay') return undefined;
+  return mount.options.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length);
+}

@@ -1,0 +1,67 @@
+import { open, readdir, rmdir, stat, writeFile } from 'node:fs/promises';
+import { codeOf } from '../../errors/error.ts';
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../../sys/constants.ts';
+import { openAt, syncFileSystem } from '../../sys/files.ts';
+import { removeTree } from '../../sys/remove-tree.ts';
+import { listXattrs } from '../../sys/xattr.ts';
+import { diskUsage } from '../disk-usage.ts';
+import type { SnapshotUsage } from '../snapshotter.ts';
+import type { Body } from './bodies.ts';
+import { readErofsFile } from './erofs-file.ts';
+import type { SnapshotPaths } from './snapshot-paths.ts';
+
+/** What a snapshot came to be when it was committed. */
+export interface Committed {
+  readonly usage: SnapshotUsage;
+  readonly body: Body;
+}
+
+/** A directory: all its files on disk. */
+export async function commitDirectory(paths: SnapshotPaths, id: number): Promise<Committed> {
+  using dir = openAt(AT_FDCWD, paths.fs(id), O_RDONLY | O_DIRECTORY);
+  const [usage] = await Promise.all([diskUsage(paths.fs(id)), syncFileSystem(dir)]);
+  return { usage, body: { directory: true, layer: false } };
+}
+
+/**
+ * A layer file: on disk, and the directory above it gone where nobody has touched it.
+ * @throws data_loss when the file is not whole
+ */
+export async function commitLayer(paths: SnapshotPaths, id: number): Promise<Committed> {
+  const directory = !(await dropUntouched(paths, id));
+  let own: SnapshotUsage = { sizeBytes: 0, inodes: 0 };
+  if (directory) {
+    await writeFile(paths.layered(id), '');
+    own = (await commitDirectory(paths, id)).usage;
+  }
+  await syncFile(paths.layer(id));
+  for (const path of [paths.directory(id), paths.snapshots]) await syncFile(path);
+  const { diskBytes, inodes } = await readErofsFile(paths.layer(id));
+  const usage = { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
+  return { usage, body: { directory, layer: true } };
+}
+
+async function dropUntouched(paths: SnapshotPaths, id: number): Promise<boolean> {
+  try {
+    if (!(await isUntouched(paths.fs(id)))) return false;
+    await rmdir(paths.fs(id));
+  } catch (error) {
+    if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EBUSY') return false;
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  await removeTree(paths.work(id));
+  return true;
+}
+
+/** Empty, and as it is made where the snapshot beneath has nothing special: then the root of a layer file is the same. */
+async function isUntouched(fs: string): Promise<boolean> {
+  const { mode, uid, gid } = await stat(fs);
+  if ((mode & 0o7777) !== 0o755 || uid !== 0 || gid !== 0) return false;
+  if (listXattrs(fs).some((name) => !name.includes('.overlay.'))) return false;
+  return (await readdir(fs)).length === 0;
+}
+
+async function syncFile(path: string): Promise<void> {
+  await using file = await open(path);
+  await file.datasync();
+}
