@@ -4,6 +4,7 @@ import type { Connections } from './connections.ts';
 import { basicHeader, type CredentialSource, type Credentials } from './credentials.ts';
 import { originOf, type RegistryHost } from './host.ts';
 import { checkRealm } from './realm.ts';
+import { unionScopes } from './scopes.ts';
 import { fetchToken } from './token.ts';
 
 interface Entry {
@@ -15,8 +16,8 @@ interface Entry {
 /** What a host is asked for. */
 export interface Access {
   readonly reference: string;
-  /** For example `repository:library/redis:pull`. */
-  readonly scope: string;
+  /** For example `repository:library/redis:pull`. None: what needs no more than a login. */
+  readonly scopes: readonly string[];
 }
 
 /**
@@ -117,7 +118,7 @@ export class Authorizer {
     const realm = checkRealm(challenge.parameters.get('realm') ?? '', originOf(host));
     const service = challenge.parameters.get('service') ?? '';
     const asked = challenge.parameters.get('scope')?.split(' ') ?? [];
-    const scopes = [...new Set([...asked, access.scope])].filter((scope) => scope !== '').sort();
+    const scopes = unionScopes([...access.scopes, ...asked]);
     const token = await fetchToken(this.#connections, ctx, host, { realm, service, scopes }, credentials);
     return { header: `Bearer ${token.value}`, expiresAtMs: performance.now() + token.lifetimeMs };
   }
@@ -137,4 +138,4 @@ export class Authorizer {
   }
 }
 
-const keyOf = (host: RegistryHost, access: Access): string => `${originOf(host)} ${access.scope}`;
+const keyOf = (host: RegistryHost, access: Access): string => [originOf(host), ...access.scopes].join(' ');

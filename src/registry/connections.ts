@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
+import { BerthError } from '../errors/error.ts';
 import { transportError } from './failure.ts';
 import type { TlsSettings } from './host.ts';
+import { HostHealth } from './host-health.ts';
 
 // Not imported: an import of a built-in reads its every export, which loads undici and parses all root certificates
 // (3 MB and 20 ms that nobody needs).
@@ -17,13 +19,20 @@ export const httpLimits = {
   agents: 128,
 } as const;
 
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** Bytes to send: all of them, or how to get them, each time that they are sent (`content-length` says how many). */
+export type RequestBody = string | Uint8Array | (() => AsyncIterable<Uint8Array>);
+
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: HttpMethod;
   readonly url: URL;
   readonly headers: http.OutgoingHttpHeaders;
-  readonly body?: string;
+  readonly body?: RequestBody;
   readonly tls: TlsSettings;
   readonly dialTimeoutMs: number;
+  /** How long nothing may move before the answer comes. Default: {@link httpLimits}.firstByteMs. */
+  readonly answerMs?: number;
 }
 
 /** An answer whose body still has to be read or destroyed. `url` is where it came from, after redirects. */
@@ -38,15 +47,21 @@ export interface HttpResponse {
 
 /** Keep-alive connections, one agent for each origin and trust setting. Follows no redirect and knows no credentials. */
 export class Connections implements Disposable {
+  readonly health = new HostHealth();
   readonly #agents = new Map<string, http.Agent>();
 
   /** One exchange; ends with the answer's headers. @throws unavailable, failed_precondition (certificate), aborted */
   async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     signal.throwIfAborted();
+    const { origin } = request.url;
     try {
-      return await exchange(request, this.#agent(request), signal);
+      const response = await exchange(request, this.#agent(request), signal);
+      this.health.answered(origin);
+      return response;
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof BerthError) throw error; // the body that was to be sent
+      this.health.failed(origin);
       throw transportError(error, request.url);
     }
   }
@@ -97,7 +112,9 @@ function exchange(request: HttpRequest, agent: http.Agent, signal: AbortSignal):
   const options = { method, headers, agent, signal, maxHeaderSize: httpLimits.headerBytes };
   const sent = url.protocol === 'http:' ? requestHttp(url, options) : requestHttps(url, options);
   const stopDialTimer = watchDial(sent, request.dialTimeoutMs);
-  sent.setTimeout(httpLimits.firstByteMs, () => sent.destroy(new Error('no answer in time')));
+  sent.setTimeout(request.answerMs ?? httpLimits.firstByteMs, () =>
+    sent.destroy(new Error('no answer in time')),
+  );
   sent.on('error', reject);
   sent.on('close', stopDialTimer);
   sent.on('response', (body) => {
@@ -105,8 +122,39 @@ function exchange(request: HttpRequest, agent: http.Agent, signal: AbortSignal):
     body.on('error', () => {}); // whoever reads sees it; an unread body must not end the daemon
     resolve({ status: body.statusCode ?? 0, headers: body.headers, url, body });
   });
-  sent.end(request.body);
+  if (typeof request.body === 'function') void pour(sent, request.body());
+  else sent.end(request.body);
   return promise;
+}
+
+/** Sends a body as fast as it is taken. What is answered before all is sent is the answer: the rest stays here. */
+async function pour(sent: http.ClientRequest, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  let over = false;
+  let wake = () => {};
+  sent.on('drain', () => wake());
+  for (const event of ['close', 'response'] as const)
+    sent.once(event, () => {
+      over = true;
+      wake();
+    });
+  sent.once('response', (body: http.IncomingMessage) => body.once('close', () => endUnsent(sent)));
+  try {
+    for await (const chunk of chunks) {
+      if (over) return;
+      if (sent.write(chunk)) continue;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    sent.end();
+  } catch (error) {
+    sent.destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+/** A connection in the middle of a body can carry no other request. */
+function endUnsent(sent: http.ClientRequest): void {
+  if (!sent.writableEnded) sent.destroy();
 }
 
 /** Fails a request whose connection is not up (TLS included) in time; returns how to stop watching. */

@@ -24,7 +24,10 @@ export interface RegistryHost {
   /** Sent to this host's own origin only. */
   readonly headers: Readonly<Record<string, readonly string[]>>;
   readonly tls: TlsSettings;
-  readonly dialTimeoutMs: number;
+  /** Default: 30 s, and 3 s for a mirror. */
+  readonly dialTimeoutMs?: number | undefined;
+  /** How long its answer may take to begin. Default: a minute. */
+  readonly answerMs?: number | undefined;
 }
 
 export const originOf = (host: RegistryHost): string => new URL(`${host.scheme}://${host.authority}`).origin;

@@ -40,7 +40,6 @@ export function defaultHost(domain: string, scheme?: 'https' | 'http'): Registry
     capabilities: allCapabilities,
     headers: {},
     tls: defaultTls,
-    dialTimeoutMs: defaultDialTimeoutMs,
   };
 }
 

@@ -1,13 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
 import { isKind, kindOf, unavailable } from '../errors/error.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { type Access, Authorizer } from './auth.ts';
-import type { Connections, HttpRequest, HttpResponse } from './connections.ts';
+import type { Connections, HttpMethod, HttpRequest, HttpResponse, RequestBody } from './connections.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { discard, statusError } from './failure.ts';
 import { type Capability, originOf, type RegistryHost } from './host.ts';
-import { defaultHost, type HostsOptions, hostsFor } from './hosts.ts';
-import { sendFollowing } from './redirect.ts';
+import { defaultDialTimeoutMs, defaultHost, type HostsOptions, hostsFor } from './hosts.ts';
+import { readdressed, sendFollowing } from './redirect.ts';
 import {
   defaultRetry,
   isTransientStatus,
@@ -16,6 +17,8 @@ import {
   type RetryPolicy,
   retrying,
 } from './retry.ts';
+import { repositoryScope, unionScopes } from './scopes.ts';
+import { parseWarnings } from './warnings.ts';
 
 export interface SessionOptions extends HostsOptions {
   readonly connections: Connections;
@@ -24,16 +27,27 @@ export interface SessionOptions extends HostsOptions {
   /** Sent to registries and mirrors, never along redirects. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly retry?: RetryPolicy;
+  /** Told what registries want people to know (`Warning: 299`), each text once. */
+  readonly warn?: (text: string) => void;
+  /** What the session is for. Default: pull. */
+  readonly actions?: 'pull' | 'pull,push';
 }
 
-/** A request for one host. `path` comes after `/v2/<repository>`. */
+/** A request for one host. */
 export interface HostCall {
-  readonly method: 'GET' | 'HEAD';
-  readonly path: string;
+  readonly method: HttpMethod;
+  /** Comes after `/v2/<repository>`; a URL is an address that the host gave, which may be elsewhere. */
+  readonly path: string | URL;
   readonly headers: Readonly<Record<string, string>>;
   /** For error messages: what is being asked for. */
   readonly what: string;
+  readonly body?: RequestBody;
+  /** Besides what the session may do in its own repository. */
+  readonly scopes?: readonly string[];
+  readonly answerMs?: number;
 }
+
+const maxWarnings = 16;
 
 /**
  * One client's dealings with the registry of one reference: its hosts, its tokens, its patience. Made for each pull and
@@ -47,6 +61,7 @@ export class RegistrySession {
   readonly #authorizer: Authorizer;
   readonly #hosts: readonly RegistryHost[];
   readonly #access: Access;
+  readonly #warned = new Set<string>();
 
   private constructor(reference: Reference, hosts: readonly RegistryHost[], options: SessionOptions) {
     this.reference = reference;
@@ -55,7 +70,8 @@ export class RegistrySession {
     this.#hosts = hosts;
     this.#options = options;
     this.#authorizer = new Authorizer(options.connections, options.credentials ?? anonymous);
-    this.#access = { reference: formatReference(reference), scope: `repository:${reference.path}:pull` };
+    const scopes = reference.path === '' ? [] : [repositoryScope(reference.path, options.actions ?? 'pull')];
+    this.#access = { reference: formatReference(reference), scopes };
   }
 
   /** Reads the host configuration, sends nothing. @throws invalid_argument (a bad hosts.toml) */
@@ -63,9 +79,14 @@ export class RegistrySession {
     return new RegistrySession(reference, await hostsFor(reference.domain, options), options);
   }
 
+  /** The registry itself, not a mirror of it. */
+  get server(): RegistryHost {
+    return this.#hosts.at(-1) ?? defaultHost(this.reference.domain);
+  }
+
   /** The registry's own origin, for judging addresses it sends us to. */
   get origin(): string {
-    return originOf(this.#hosts.at(-1) ?? defaultHost(this.reference.domain));
+    return originOf(this.server);
   }
 
   /**
@@ -82,8 +103,9 @@ export class RegistrySession {
     if (last === undefined)
       throw unavailable(`no host of ${this.reference.domain} is configured to ${capability}`);
     for (const host of hosts) {
+      if (!this.connections.health.isWorthATry(originOf(host))) continue;
       try {
-        return await use(host, noRetry);
+        return await use(asMirror(host), noRetry);
       } catch (error) {
         ctx.signal.throwIfAborted();
         ctx.log.warn(
@@ -95,13 +117,23 @@ export class RegistrySession {
     return use(last, this.retry);
   }
 
+  /** The one host that is pushed to: the first that may be, as in containerd. @throws unavailable */
+  get pushHost(): RegistryHost {
+    const host = this.#hosts.find(({ capabilities }) => capabilities.has('push'));
+    if (host === undefined) throw unavailable(`no host of ${this.reference.domain} is configured to push`);
+    return host;
+  }
+
   /** Sends until the answer is not a passing failure; any other status is the caller's to judge. @throws unavailable, … */
   async send(ctx: Context, host: RegistryHost, call: HostCall, retry: RetryPolicy): Promise<HttpResponse> {
     return retrying(retry, ctx.signal, async () => {
       try {
+        await this.#pause(ctx, host);
         const response = await this.#sendAuthorized(ctx, host, call);
+        this.#noteWarnings(host, response);
         if (!isTransientStatus(response.status)) return { value: response };
         const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
+        if (retryAfterMs !== undefined) this.connections.health.asked(originOf(host), retryAfterMs);
         return { error: await statusError(response, call.what), retryAfterMs };
       } catch (error) {
         if (error instanceof Error && isKind(error, 'unavailable') && !ctx.signal.aborted) return { error };
@@ -110,22 +142,44 @@ export class RegistrySession {
     });
   }
 
+  async #pause(ctx: Context, host: RegistryHost): Promise<void> {
+    const pauseMs = this.connections.health.pauseMs(originOf(host));
+    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: ctx.signal });
+  }
+
+  #noteWarnings({ authority }: RegistryHost, { headers }: HttpResponse): void {
+    for (const text of parseWarnings(headers.warning)) {
+      if (this.#warned.has(text) || this.#warned.size >= maxWarnings) continue;
+      this.#warned.add(text);
+      this.#options.warn?.(`${authority}: ${text}`);
+    }
+  }
+
   /** Answers challenges of the host's own origin only; a redirect target that wants a login is simply refused one. */
   async #sendAuthorized(ctx: Context, host: RegistryHost, call: HostCall): Promise<HttpResponse> {
+    const access = this.#accessOf(call);
     for (let tries = 0; ; tries++) {
-      const authorization = this.#authorizer.header(host, this.#access);
+      const authorization = this.#authorizer.header(host, access);
       const response = await sendFollowing(this.connections, ctx, this.#request(host, call, authorization));
       if (response.status !== 401 || response.url.origin !== originOf(host)) return response;
       const challenges = response.body.headersDistinct['www-authenticate'] ?? [];
       const again =
-        tries < 2 && (await this.#authorizer.answer(ctx, host, this.#access, challenges, authorization));
+        tries < 2 && (await this.#authorizer.answer(ctx, host, access, challenges, authorization));
       if (!again) return { ...response, note: await this.#authorizer.explain(host) };
       discard(response);
     }
   }
 
+  #accessOf({ scopes = [] }: HostCall): Access {
+    return scopes.length === 0
+      ? this.#access
+      : { ...this.#access, scopes: unionScopes([...this.#access.scopes, ...scopes]) };
+  }
+
   #request(host: RegistryHost, call: HostCall, authorization: string | undefined): HttpRequest {
-    const url = new URL(`${originOf(host)}${host.path}/${this.reference.path}${call.path}`);
+    const { path, method, body, answerMs } = call;
+    const own = typeof path === 'string' ? path : '';
+    const url = new URL(`${originOf(host)}${host.path}/${this.reference.path}${own}`);
     if (host.authority !== defaultHost(this.reference.domain).authority)
       url.searchParams.set('ns', this.reference.domain);
     const headers = {
@@ -136,6 +190,26 @@ export class RegistrySession {
       ...call.headers,
       ...(authorization !== undefined && { authorization }),
     };
-    return { method: call.method, url, headers, tls: host.tls, dialTimeoutMs: host.dialTimeoutMs };
+    const request = {
+      method,
+      url,
+      headers,
+      tls: host.tls,
+      dialTimeoutMs: host.dialTimeoutMs ?? defaultDialTimeoutMs,
+      ...(body !== undefined && { body }),
+      ...withAnswerMs(answerMs ?? host.answerMs),
+    };
+    return typeof path === 'string' ? request : readdressed(request, path);
   }
 }
+
+/** A mirror has others behind it: it is not waited for as the registry itself is. */
+const mirrorLimits = { dialMs: 3_000, answerMs: 15_000 } as const;
+
+const asMirror = (host: RegistryHost): RegistryHost => ({
+  ...host,
+  dialTimeoutMs: host.dialTimeoutMs ?? mirrorLimits.dialMs,
+  answerMs: mirrorLimits.answerMs,
+});
+
+const withAnswerMs = (answerMs: number | undefined) => (answerMs === undefined ? {} : { answerMs });

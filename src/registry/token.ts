@@ -4,6 +4,7 @@ import type { Connections, HttpRequest, HttpResponse } from './connections.ts';
 import { basicHeader, type Credentials } from './credentials.ts';
 import { readBody, statusError } from './failure.ts';
 import { defaultTls, type RegistryHost } from './host.ts';
+import { defaultDialTimeoutMs } from './hosts.ts';
 
 const limits = {
   bodyBytes: 1024 * 1024,
@@ -52,7 +53,7 @@ type Draft = Omit<HttpRequest, 'tls' | 'dialTimeoutMs'>;
 
 /** The registry's own CA also vouches for its token server; `skip_verify` only for the very same host name. */
 function trust(host: RegistryHost, realm: URL): Pick<HttpRequest, 'tls' | 'dialTimeoutMs'> {
-  const { dialTimeoutMs, tls } = host;
+  const { dialTimeoutMs = defaultDialTimeoutMs, tls } = host;
   const same = new URL(`${host.scheme}://${host.authority}`).hostname === realm.hostname;
   return { dialTimeoutMs, tls: same ? tls : { ...defaultTls, ca: tls.ca } };
 }

@@ -78,7 +78,14 @@ export function unpacksOf(
   }));
 }
 
-function fromWirePlatform({ os, architecture, variant, osVersion, osFeatures }: WirePlatform): Platform {
+/** A platform as clients write it, in its normal form. */
+export function fromWirePlatform({
+  os,
+  architecture,
+  variant,
+  osVersion,
+  osFeatures,
+}: WirePlatform): Platform {
   return normalizePlatform({
     os,
     architecture,

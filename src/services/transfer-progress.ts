@@ -11,16 +11,36 @@ const words: Readonly<Partial<Record<TransferPhase, string>>> = {
   complete: 'complete',
   extracting: 'extracting',
   extracted: 'extracted',
+  uploading: 'uploading',
+  mounted: 'already exists',
 };
 
+/** How containerd calls the two ends of a transfer. */
+export interface EndLabels {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Progress as clients of containerd know it. `root` is the name that objects without a parent hang under. */
-export function toWireProgress(step: TransferProgress, label: string, root: string): ProgressUpdate[] {
+export function toWireProgress(
+  step: TransferProgress,
+  { from, to }: EndLabels,
+  root: string,
+): ProgressUpdate[] {
   const desc = step.descriptor === undefined ? {} : { desc: toWireDescriptor(step.descriptor) };
-  if (step.phase === 'resolving') return [{ event: `Resolving from ${label}` }];
+  if (step.phase === 'resolving') return [{ event: `Resolving from ${from}` }];
   if (step.phase === 'resolved')
-    return [{ event: `Pulling from ${label}` }, { event: 'fetching image content', name: root, ...desc }];
+    return [{ event: `Pulling from ${from}` }, { event: 'fetching image content', name: root, ...desc }];
   if (step.phase === 'saved') return [{ event: 'saved', name: step.name, ...desc }];
-  if (step.phase === 'done') return [{ event: `Completed pull from ${label}` }];
+  if (step.phase === 'done') return [{ event: `Completed pull from ${from}` }];
+  if (step.phase === 'pushing')
+    return [{ event: `Pushing to ${to}` }, { event: 'pushing content', name: root, ...desc }];
+  if (step.phase === 'pushed')
+    return [
+      { event: 'pushed content', name: root, ...desc },
+      { event: `Completed push to ${to}`, ...desc },
+    ];
+  if (step.phase === 'warning') return [{ event: `warning: ${step.name}` }];
   const { name, parent, offset, total } = step;
   const parents = [parent === undefined ? root : refKey(parent)];
   return [

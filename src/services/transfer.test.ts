@@ -69,7 +69,7 @@ test("progress is told in containerd's words, as a tree under the image's name",
   const name = `layer-${digest}`;
   const [update] = toWireProgress(
     { phase: 'downloading', name, descriptor: layer, parent, offset: 3, total: 9 },
-    'R',
+    { from: 'R', to: 'S' },
     'root',
   );
   assert.deepEqual(update, {
@@ -80,8 +80,20 @@ test("progress is told in containerd's words, as a tree under the image's name",
     total: 9n,
     desc: { mediaType: layer.mediaType, digest, size: 9n, annotations: {} },
   });
-  const events = (['resolving', 'resolved', 'saved', 'done', 'exists'] as const).map((phase) =>
-    toWireProgress({ phase, name: 'root', offset: 0, total: 0 }, 'R', 'root').map(({ event }) => event),
+  const phases = [
+    'resolving',
+    'resolved',
+    'saved',
+    'done',
+    'exists',
+    'pushing',
+    'pushed',
+    'warning',
+  ] as const;
+  const events = phases.map((phase) =>
+    toWireProgress({ phase, name: 'root', offset: 0, total: 0 }, { from: 'R', to: 'S' }, 'root').map(
+      ({ event }) => event,
+    ),
   );
   assert.deepEqual(events, [
     ['Resolving from R'],
@@ -89,6 +101,9 @@ test("progress is told in containerd's words, as a tree under the image's name",
     ['saved'],
     ['Completed pull from R'],
     ['already exists'],
+    ['Pushing to S', 'pushing content'],
+    ['pushed content', 'Completed push to S'],
+    ['warning: root'],
   ]);
 });
 

@@ -1,59 +1,89 @@
 import type { Context } from '../async/context.ts';
-import { invalidArgument, notFound, notImplemented } from '../errors/error.ts';
+import { notFound, notImplemented } from '../errors/error.ts';
 import { Transfer } from '../gen/containerd/services/transfer/v1/transfer_pb.ts';
+import type { ImageStore, OCIRegistry } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { ProgressSender } from '../rpc/stream-progress.ts';
 import type { Streams } from '../rpc/streams.ts';
+import { copy } from '../transfer/copy.ts';
 import type { TransferParts } from '../transfer/parts.ts';
+import type { TransferProgress } from '../transfer/progress.ts';
 import { pull } from '../transfer/pull.ts';
+import { push } from '../transfer/push.ts';
 import { tag } from '../transfer/tag.ts';
-import { authStreamCredentials } from './transfer-auth.ts';
+import { endpointOf } from './registry-endpoints.ts';
 import {
+  fromWirePlatform,
   type ImageStoreEnd,
   namesOf,
   parseEnd,
   platformsOf,
-  type RegistryEnd,
   type TransferEnd,
   unpacksOf,
 } from './transfer-ends.ts';
-import { toWireProgress } from './transfer-progress.ts';
+import { type EndLabels, toWireProgress } from './transfer-progress.ts';
 
 /**
- * The Transfer service: a registry to the image store is a pull, the image store to itself is a tag. Other pairs answer
- * not_implemented in containerd's words, upon which its clients fall back to doing the work themselves.
+ * The Transfer service: a registry to the image store is a pull, the image store to a registry a push, a registry to a
+ * registry a copy, the image store to itself a tag. Other pairs answer not_implemented in containerd's words, upon which
+ * its clients fall back to doing the work themselves.
  */
 export function transferService(parts: TransferParts, streams: Streams): ServiceBinding {
   return bindService(Transfer, {
     async transfer({ source, destination, options }, ctx) {
       const from = parseEnd(source, 'source');
       const to = parseEnd(destination, 'destination');
-      if (from.kind === 'registry' && to.kind === 'image store')
-        await transferPull(parts, streams, ctx, from, to, options?.progressStream ?? '');
-      else if (from.kind === 'image store' && to.kind === 'image store')
+      if (from.kind === 'image store' && to.kind === 'image store') {
         await transferTag(parts, ctx, from, to);
-      else throw unable(from, to);
+        return {};
+      }
+      const started = start(parts, streams, ctx, from, to);
+      await using progress = progressTo(streams, ctx, options?.progressStream ?? '');
+      for await (const step of started.steps)
+        for (const update of toWireProgress(step, started.labels, started.root)) progress.send(update);
       return {};
     },
   });
 }
 
-const unable = (from: TransferEnd, to: TransferEnd) =>
-  notImplemented(`unable to transfer from ${from.label} to ${to.label}: not implemented`);
+/** A transfer whose progress is worth telling. `root` is the name that objects without a parent hang under. */
+interface Started {
+  readonly steps: AsyncIterable<TransferProgress>;
+  readonly labels: EndLabels;
+  readonly root: string;
+}
 
-async function transferPull(
+/** @throws not_implemented, invalid_argument, not_found (a stream that was never opened) */
+function start(
   parts: TransferParts,
   streams: Streams,
   ctx: Context,
-  { message, label }: RegistryEnd,
-  { message: store }: ImageStoreEnd,
-  progressStream: string,
-): Promise<void> {
-  await using progress = progressTo(streams, ctx, progressStream);
-  const { resolver, reference } = message;
+  from: TransferEnd,
+  to: TransferEnd,
+): Started {
+  const labels = { from: from.label, to: to.label };
+  if (from.kind === 'registry' && to.kind === 'image store') {
+    const request = pullRequestOf(parts, from.message, to.message);
+    const endpoint = endpointOf(streams, ctx, from.message);
+    return { steps: pull(parts, ctx, { ...endpoint, ...request }), labels, root: request.name };
+  }
+  if (from.kind === 'image store' && to.kind === 'registry') {
+    const { name: image, platforms } = from.message;
+    const endpoint = endpointOf(streams, ctx, to.message);
+    const request = { ...endpoint, image, platforms: platforms.map(fromWirePlatform) };
+    return { steps: push(parts, ctx, request), labels, root: image };
+  }
+  if (from.kind === 'registry' && to.kind === 'registry') {
+    const ends = { from: endpointOf(streams, ctx, from.message), to: endpointOf(streams, ctx, to.message) };
+    return { steps: copy(parts, ctx, ends), labels, root: from.message.reference };
+  }
+  throw notImplemented(`unable to transfer from ${from.label} to ${to.label}: not implemented`);
+}
+
+function pullRequestOf(parts: TransferParts, { reference }: OCIRegistry, store: ImageStore) {
   const [name, ...extraNames] = namesOf(store);
   if (name === undefined) throw notFound('no image name found: not found');
-  const steps = pull(parts, ctx, {
+  return {
     reference,
     name,
     extraNames,
@@ -61,21 +91,7 @@ async function transferPull(
     platforms: platformsOf(store),
     unpack: unpacksOf(store, parts.platform),
     allMetadata: store.allMetadata,
-    headers: resolver?.headers ?? {},
-    hostsDir: resolver?.hostDir || undefined,
-    defaultScheme: schemeOf(resolver?.defaultScheme ?? ''),
-    ...(resolver?.authStream && {
-      credentials: authStreamCredentials(streams.get(ctx, resolver.authStream)),
-    }),
-  });
-  for await (const step of steps)
-    for (const update of toWireProgress(step, label, name)) progress.send(update);
-}
-
-function schemeOf(scheme: string): 'http' | 'https' | undefined {
-  if (scheme === '') return undefined;
-  if (scheme === 'http' || scheme === 'https') return scheme;
-  throw invalidArgument(`default scheme ${JSON.stringify(scheme)}, allowed: http, https`);
+  };
 }
 
 async function transferTag(

@@ -21,6 +21,8 @@ export interface TransferOptions {
   readonly contentRoot?: string | undefined;
   /** Blobs downloaded at a time, over all pulls. Default 3. */
   readonly maxDownloads?: number;
+  /** Blobs uploaded at a time, over all pushes. Default 3. */
+  readonly maxUploads?: number;
   /** Layers unpacked at a time, over all pulls. Default 4. */
   readonly maxUnpacks?: number;
 }
@@ -31,6 +33,7 @@ export interface TransferParts extends TransferOptions, Disposable {
   /** One at a time for each blob and each chain ID, over all callers. */
   readonly locks: KeyedLock;
   readonly downloads: Limiter;
+  readonly uploads: Limiter;
   readonly unpacks: Limiter;
 }
 
@@ -41,6 +44,7 @@ export function transferParts(options: TransferOptions): TransferParts {
     connections,
     locks: new KeyedLock(),
     downloads: new Limiter(options.maxDownloads ?? 3),
+    uploads: new Limiter(options.maxUploads ?? 3),
     unpacks: new Limiter(options.maxUnpacks ?? 4),
     [Symbol.dispose]: () => connections[Symbol.dispose](),
   };

@@ -3,7 +3,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 /**
  * What one object of a transfer is doing. A transfer as a whole goes `resolving`, `resolved`, `saved`…, `done`; each
  * manifest and blob goes `waiting`, then `exists`, or `downloading`… and `complete`; each layer that is unpacked goes
- * on to `extracting`… and `extracted`.
+ * on to `extracting`… and `extracted`. On the way to a registry it is `pushing`, `uploading`…, `mounted` (another repository
+ * lends it), `pushed`. A `warning` is what a registry wants people to know; its text is the name.
  */
 export type TransferPhase =
   | 'resolving'
@@ -15,7 +16,12 @@ export type TransferPhase =
   | 'extracting'
   | 'extracted'
   | 'saved'
-  | 'done';
+  | 'done'
+  | 'pushing'
+  | 'uploading'
+  | 'mounted'
+  | 'pushed'
+  | 'warning';
 
 /** One step of a transfer. Offsets and totals are in bytes, 0 when they mean nothing. */
 export interface TransferProgress {
@@ -28,6 +34,8 @@ export interface TransferProgress {
   readonly offset: number;
   readonly total: number;
 }
+
+const named = new Set<TransferPhase>(['saved', 'warning']);
 
 /** Is told of each step; it must neither throw nor wait. */
 export type Report = (progress: TransferProgress) => void;
@@ -42,7 +50,7 @@ export class ProgressFeed implements AsyncIterable<TransferProgress> {
   #ended = false;
 
   readonly report: Report = (progress) => {
-    const key = `${progress.phase} ${progress.descriptor?.digest ?? ''} ${progress.phase === 'saved' ? progress.name : ''}`;
+    const key = `${progress.phase} ${progress.descriptor?.digest ?? ''} ${named.has(progress.phase) ? progress.name : ''}`;
     // Behind what was reported since: two layers of one digest go through the same phases twice.
     this.#queue.delete(key);
     this.#queue.set(key, progress);

@@ -4,21 +4,19 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Platform } from '../oci/platform.ts';
 import { formatReference, parseReference } from '../oci/reference.ts';
-import type { CredentialSource } from '../registry/credentials.ts';
 import { resolve } from '../registry/manifests.ts';
-import { RegistrySession } from '../registry/session.ts';
 import { bringHere } from './bring-here.ts';
 import { RemoteDocuments } from './documents.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';
-import { ProgressFeed, type Report, type TransferProgress } from './progress.ts';
+import type { Report, TransferProgress } from './progress.ts';
 import { recordImage } from './record.ts';
+import { openSession, type RegistryEndpoint } from './registry-endpoint.ts';
+import { reporting } from './reporting.ts';
 
 /** What to pull and what to do with it. */
-export interface PullRequest {
-  /** `host/path[:tag][@digest]`, host included. */
-  readonly reference: string;
+export interface PullRequest extends RegistryEndpoint {
   /** Name of the image record, `{digest}` standing for the digest. Default: the reference. */
   readonly name?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -29,10 +27,6 @@ export interface PullRequest {
   /** Snapshotters to unpack into ('' = default), each for one platform. Default: none. */
   readonly unpack?: readonly { readonly snapshotter: string; readonly platform: Platform }[];
   readonly allMetadata?: boolean;
-  readonly credentials?: CredentialSource;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly hostsDir?: string | undefined;
-  readonly defaultScheme?: 'https' | 'http' | undefined;
 }
 
 /**
@@ -47,18 +41,7 @@ export async function* pull(
   ctx: Context,
   request: PullRequest,
 ): AsyncGenerator<TransferProgress, Image, void> {
-  const feed = new ProgressFeed();
-  const stop = new AbortController();
-  const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, stop.signal]) };
-  const work = pullReporting(parts, inner, request, feed.report).finally(() => feed.end());
-  work.catch(() => {}); // seen below, unless the reader leaves
-  try {
-    yield* feed;
-    return await work;
-  } finally {
-    stop.abort();
-    await work.catch(() => {});
-  }
+  return yield* reporting(ctx, (inner, report) => pullReporting(parts, inner, request, report));
 }
 
 async function pullReporting(
@@ -71,7 +54,7 @@ async function pullReporting(
   const name = request.name ?? formatReference(reference);
   return withLease(parts.leases, ctx, async (leased) => {
     report({ phase: 'resolving', name, offset: 0, total: 0 });
-    const session = await openSession(parts, request);
+    const session = await openSession(parts, request, { actions: 'pull', report });
     const { descriptor, bytes } = await resolve(leased, session);
     report({ phase: 'resolved', name, descriptor, offset: 0, total: 0 });
     const documents = new RemoteDocuments(parts, session, report);
@@ -86,17 +69,6 @@ async function pullReporting(
       allMetadata: request.allMetadata ?? false,
     });
     return record(parts, leased, { ...request, name }, descriptor, report);
-  });
-}
-
-function openSession(parts: TransferParts, request: PullRequest): Promise<RegistrySession> {
-  const { credentials, headers, defaultScheme } = request;
-  return RegistrySession.open(parseReference(request.reference), {
-    connections: parts.connections,
-    hostsDirs: request.hostsDir === undefined ? parts.hostsDirs?.() : [request.hostsDir],
-    defaultScheme,
-    ...(credentials !== undefined && { credentials }),
-    ...(headers !== undefined && { headers }),
   });
 }
 

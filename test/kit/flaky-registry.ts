@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
+import { FlakyUploads } from './flaky-uploads.ts';
 
 /** Handles a request and returns true, or leaves it to what comes after. */
 export type Script = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -17,7 +18,7 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-export type Respond = (request: IncomingMessage, response: ServerResponse) => void;
+export type Respond = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
@@ -26,6 +27,8 @@ export interface TlsFiles {
 /** An HTTP or HTTPS server on loopback that keeps what it was asked. */
 export class ScriptedServer implements AsyncDisposable {
   readonly seen: SeenRequest[] = [];
+  /** Scripts that come before the body is read. */
+  readonly early: Script[] = [];
   readonly #server: Server;
   readonly #respond: Respond;
 
@@ -75,10 +78,18 @@ export class ScriptedServer implements AsyncDisposable {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request;
     response.on('error', () => {});
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    this.seen.push({ method, path: url, headers, body });
-    this.#respond(request, response);
+    const seen = { method, path: url, headers, body: '' };
+    this.seen.push(seen);
+    if (this.early.some((script) => script(request, response))) return;
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    } catch {
+      return; // the client went away
+    }
+    const body = Buffer.concat(chunks);
+    seen.body = body.length <= 64 * 1024 ? body.toString() : '';
+    this.#respond(request, response, body);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,10 +105,11 @@ export class FlakyRegistry extends ScriptedServer {
   readonly blobs = new Map<string, Uint8Array>();
   /** By `repository/tag-or-digest`. */
   readonly manifests = new Map<string, { readonly bytes: Uint8Array; readonly mediaType: string }>();
+  readonly uploads: FlakyUploads = new FlakyUploads(this);
 
   static async start(tls?: TlsFiles): Promise<FlakyRegistry> {
     const registry: FlakyRegistry = new FlakyRegistry(
-      (request, response) => registry.#respond(request, response),
+      (request, response, body) => registry.#respond(request, response, body),
       tls,
     );
     return registry.listen();
@@ -147,8 +159,9 @@ export class FlakyRegistry extends ScriptedServer {
     return this.addManifest(repository, tag, manifest);
   }
 
-  #respond(request: IncomingMessage, response: ServerResponse): void {
+  #respond(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
     if (this.scripts.some((script) => script(request, response))) return;
+    if (this.uploads.respond(request, response, body)) return;
     const [, repository = '', kind = '', name = ''] =
       /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)/.exec(request.url ?? '') ?? [];
     if (kind === 'manifests') this.#manifest(request, response, `${repository}/${name}`);
@@ -187,18 +200,21 @@ export function sendBlob(
     sendError(response, 404, 'BLOB_UNKNOWN', 'blob unknown to registry');
     return;
   }
-  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? -1);
-  if (start < 0) {
-    response.writeHead(200, { 'content-length': bytes.byteLength, etag: '"v1"' }).end(bytes);
-    return;
-  }
-  const range = `bytes ${start}-${bytes.byteLength - 1}/${bytes.byteLength}`;
-  response.writeHead(206, {
-    'content-length': bytes.byteLength - start,
-    'content-range': range,
-    etag: '"v1"',
-  });
-  response.end(bytes.subarray(start));
+  const part = blobPart(request, bytes);
+  response.writeHead(part.status, part.headers);
+  response.end(request.method === 'HEAD' ? undefined : part.bytes);
+}
+
+/** What a registry answers when asked for a blob or a range of it. */
+export function blobPart({ headers }: IncomingMessage, bytes: Uint8Array) {
+  const [, first = '', last = ''] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+  const etag = { etag: '"v1"' };
+  if (first === '') return { status: 200, headers: { 'content-length': bytes.byteLength, ...etag }, bytes };
+  const start = Number(first);
+  const end = last === '' ? bytes.byteLength : Math.min(Number(last) + 1, bytes.byteLength);
+  const range = { 'content-range': `bytes ${start}-${end - 1}/${bytes.byteLength}` };
+  const part = bytes.subarray(start, end);
+  return { status: 206, headers: { 'content-length': part.byteLength, ...range, ...etag }, bytes: part };
 }
 
 export function sendError(response: ServerResponse, status: number, code: string, message: string): void {

@@ -97,6 +97,33 @@ describe('pulls by ctr', { skip: existsSync(ctr2) ? false : `${ctr2} is missing`
     await ok('images', 'pull', '--hosts-dir', secured.hostsDir(), reference);
   });
 
+  test('images are pushed by both generations, through Transfer and the old way, and what came back is the same', async () => {
+    const reference = await registry.pushBusybox('pushed');
+    await ok('images', 'pull', reference);
+    const digestOf = async (name: string) =>
+      (await ok('images', 'ls', `name==${name}`)).match(/sha256:[0-9a-f]{64}/)?.[0];
+    const original = await digestOf(reference);
+    const user = ['-u', `${login.username}:${login.password}`];
+    const shown = await ok('images', 'push', ...user, `${locked.host}/by/transfer:1`, reference);
+    for (const word of ['Pushing to OCI Registry', 'push', 'layer (', 'manifest ('])
+      assert.ok(shown.includes(word), word);
+    await ok('images', 'push', '--local', '--plain-http', ...user, `${locked.host}/by/hand:1`, reference);
+    const made = [`${locked.host}/by/transfer:1`, `${locked.host}/by/hand:1`];
+    if (existsSync(ctr1)) {
+      const old = `${locked.host}/by/old:1`;
+      const args = ['-a', daemon.address, 'images', 'push', '--plain-http', ...user, old, reference];
+      const { status, stderr } = await run(ctr1, args);
+      assert.equal(status, 0, stderr);
+      made.push(old);
+    }
+    for (const name of made) {
+      await ok('images', 'pull', ...user, name);
+      assert.equal(await digestOf(name), original, name);
+    }
+    const refused = await ctr('images', 'push', `${locked.host}/by/nobody:1`, reference);
+    assert.match(refused.stderr, /answered 401.*a login is required/);
+  });
+
   test('an unknown image, a registry that is down and a wrong platform fail in clear words', async () => {
     const unknown = await ctr('images', 'pull', `${registry.host}/nope:latest`);
     assert.match(unknown.stderr, /nope:latest: not found/);

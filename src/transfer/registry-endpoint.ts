@@ -1,0 +1,33 @@
+import { parseReference } from '../oci/reference.ts';
+import type { CredentialSource } from '../registry/credentials.ts';
+import { RegistrySession } from '../registry/session.ts';
+import type { TransferParts } from './parts.ts';
+import type { Report } from './progress.ts';
+
+/** A repository or an image at a registry, and how to get in. */
+export interface RegistryEndpoint {
+  /** `host/path[:tag][@digest]`, host included. */
+  readonly reference: string;
+  readonly credentials?: CredentialSource;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Directory of hosts.toml folders. Default: the daemon's own. */
+  readonly hostsDir?: string | undefined;
+  readonly defaultScheme?: 'https' | 'http' | undefined;
+}
+
+/** A session with the registry of an endpoint; its warnings become progress. @throws invalid_argument */
+export function openSession(
+  parts: TransferParts,
+  { reference, credentials, headers, hostsDir, defaultScheme }: RegistryEndpoint,
+  { actions, report }: { readonly actions: 'pull' | 'pull,push'; readonly report: Report },
+): Promise<RegistrySession> {
+  return RegistrySession.open(parseReference(reference), {
+    connections: parts.connections,
+    hostsDirs: hostsDir === undefined ? parts.hostsDirs?.() : [hostsDir],
+    defaultScheme,
+    actions,
+    warn: (text) => report({ phase: 'warning', name: text, offset: 0, total: 0 }),
+    ...(credentials !== undefined && { credentials }),
+    ...(headers !== undefined && { headers }),
+  });
+}
