@@ -37,3 +37,25 @@ need_containerd_from_sid() {
   cp "$root"/usr/bin/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
   cp "$root/usr/bin/ctr" "$tools/containerd/ctr"
 }
+
+# erofs-utils 1.9 of Debian sid (bookworm's knows no 512-byte blocks), with the libraries it wants, unpacked.
+need_erofs_utils() {
+  [ -x "$tools/erofs/bin/fsck.erofs" ] && return
+  say "unpacking Debian sid's erofs-utils"
+  local work root=$tools/erofs/root name; work=$(mktemp -d)
+  mkdir -p "$work"/{lists,cache/archives} "$root" "$tools/erofs/bin"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$work/sources.list"
+  touch "$work/status"
+  local apt=(apt-get -qq -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$work/lists"
+    -o "Dir::State::Status=$work/status" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
+  "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends --download-only erofs-utils >&2 ||
+    die "apt-get could not download erofs-utils of sid"
+  for name in "$work"/cache/archives/*.deb; do dpkg -x "$name" "$root"; done
+  rm -rf "$work"
+  # Its own libc, by its own loader, so that it runs on an older Debian.
+  local loader; loader=$(echo "$root"/usr/lib/*/ld-linux-*.so.*)
+  for name in fsck.erofs dump.erofs mkfs.erofs; do
+    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$root/usr/bin/$name" >"$tools/erofs/bin/$name"
+    chmod +x "$tools/erofs/bin/$name"
+  done
+}

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream, readdirSync, readFileSync } from 'node:fs';
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { aborted } from '../errors/error.ts';
@@ -9,6 +9,9 @@ import { mountTemporarily } from '../sys/temp-mount.ts';
 import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
 import { decompress } from './decompress.ts';
 import { DirectoryWriter } from './directory-writer.ts';
+import { LayerBuilder } from './erofs/layer-builder.ts';
+import { LayerOutput } from './erofs/layer-output.ts';
+import type { TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import type { LayerTarget } from './target.ts';
 import { finishLayer } from './unfinished.ts';
@@ -28,20 +31,30 @@ parentPort?.on('message', (message: JobMessage<ApplyJob>) => {
   );
 });
 
-async function run({ job, cancel, stream }: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
-  if (job.target.kind !== 'mount') return await applyTo(job, job.target, cancel, stream);
-  await using mounted = await mountTemporarily(job.target.mounts);
-  return await applyTo(job, { kind: 'plain', directory: mounted.path }, cancel, stream);
+async function run(message: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
+  const { target } = message.job;
+  if (target.kind === 'layer-file') return await applyToFile(message, target.path);
+  if (target.kind !== 'mount') return await applyToDirectory(message, target);
+  await using mounted = await mountTemporarily(target.mounts);
+  return await applyToDirectory(message, { kind: 'plain', directory: mounted.path });
 }
 
-type DirectoryTarget = Exclude<LayerTarget, { kind: 'mount' }>;
+async function applyToFile(message: JobMessage<ApplyJob>, path: string): Promise<ApplyOutcome> {
+  using output = new LayerOutput(path);
+  const builder = new LayerBuilder(message.job.limits);
+  const { diffId, sizeBytes } = await untar(message, builder, (chunk) => output.write(chunk));
+  output.finish(builder, diffId);
+  if (message.job.sync) await output.sync();
+  return { diffId: textOf(diffId), sizeBytes, inodes: builder.members, ...builder.unfinished() };
+}
 
-async function applyTo(
-  job: ApplyJob,
+type DirectoryTarget = Exclude<LayerTarget, { kind: 'mount' | 'layer-file' }>;
+
+async function applyToDirectory(
+  message: JobMessage<ApplyJob>,
   target: DirectoryTarget,
-  cancel: SharedArrayBuffer,
-  stream: MessagePort | undefined,
 ): Promise<ApplyOutcome> {
+  const { job } = message;
   using root = openAt(AT_FDCWD, target.directory, O_RDONLY | O_DIRECTORY);
   using writer = new DirectoryWriter(root, {
     whiteouts: whiteoutsOf(target),
@@ -49,36 +62,39 @@ async function applyTo(
     umask: processUmask(),
     maxEntries: job.limits.entries,
   });
-  const hash = createHash('sha256');
-  const sizeBytes = await untar(job, writer, hash, new Int32Array(cancel), stream);
+  const { diffId, sizeBytes } = await untar(message, writer);
   let unfinished = writer.finish();
   if (target.kind === 'overlay' && target.lower.length > 0) {
     await finishLayer(target.directory, target.lower, unfinished);
     unfinished = { implicitDirectories: [], links: [] };
   }
   if (job.sync) await syncFileSystem(root);
-  return { diffId: `sha256:${hash.digest('hex')}`, sizeBytes, inodes: writer.inodes, ...unfinished };
+  return { diffId: textOf(diffId), sizeBytes, inodes: writer.inodes, ...unfinished };
 }
 
+const textOf = (diffId: Buffer): string => `sha256:${diffId.toString('hex')}`;
+
+/** Hands the members to `sink`, and before them the bytes they are in to `onChunk`. */
 async function untar(
-  job: ApplyJob,
-  writer: DirectoryWriter,
-  hash: Hash,
-  cancel: Int32Array,
-  stream: MessagePort | undefined,
-): Promise<number> {
-  const reader = new TarReader(writer);
+  { job, cancel, stream }: JobMessage<ApplyJob>,
+  sink: TarSink,
+  onChunk: (chunk: Buffer) => void = () => {},
+): Promise<{ diffId: Buffer; sizeBytes: number }> {
+  const reader = new TarReader(sink);
+  const hash = createHash('sha256');
+  const stop = new Int32Array(cancel);
   let sizeBytes = 0;
   for await (const chunk of decompress(sourceOf(job, stream), job.mediaType, job.limits)) {
     hash.update(chunk);
     sizeBytes += chunk.length;
+    onChunk(chunk);
     for (let at = 0; at < chunk.length; at += sliceBytes) {
-      if (Atomics.load(cancel, 0) !== 0) throw aborted('layer apply was cancelled');
+      if (Atomics.load(stop, 0) !== 0) throw aborted('layer apply was cancelled');
       reader.push(chunk.subarray(at, at + sliceBytes));
     }
   }
   reader.finish();
-  return sizeBytes;
+  return { diffId: hash.digest(), sizeBytes };
 }
 
 function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable<Buffer> {

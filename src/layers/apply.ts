@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import type { DiffId } from '../oci/digest.ts';
 import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
 import { defaultLayerLimits, type LayerLimits } from './limits.ts';
-import { type LayerMount, targetOf } from './target.ts';
+import { type LayerMount, type LayerTarget, targetOf } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -13,12 +13,15 @@ export interface ApplyRequest {
   readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
   /** An OCI or Docker layer media type; the bytes must agree with it. */
   readonly mediaType: string;
-  /** Mounts of an active snapshot (see {@link LayerMount}), or a directory to write to. */
-  readonly to: readonly LayerMount[] | { readonly directory: string };
+  /**
+   * Mounts of an active snapshot (see {@link LayerMount}), a directory to write to, or where to make a layer file
+   * (its directory exists, it does not or is empty; what a failure leaves there is the caller's to remove).
+   */
+  readonly to: readonly LayerMount[] | { readonly directory: string } | { readonly layerFile: string };
   readonly limits?: Partial<LayerLimits>;
   /** Stops the work within a second. What was written until then stays for the caller to remove. */
   readonly signal?: AbortSignal | undefined;
-  /** Write the file system to disk before answering. Default false: committing the snapshot does it. */
+  /** Write everything to disk before answering. Default false: committing the snapshot does it. */
   readonly sync?: boolean;
 }
 
@@ -30,9 +33,15 @@ export interface AppliedLayer {
   readonly inodes: number;
   /**
    * What needs the layers below: nothing, unless the target was an overlay whose lower directories are not known yet
-   * ({@link forRebase}). Hand it to `finishLayer` before such a snapshot is committed onto its parent.
+   * ({@link forRebase}) or a layer file. Hand it to `finishLayer` (`finishLayerFile`) before such a snapshot is
+   * committed onto its parent. A layer file cannot have `links` to lower layers: apply such a layer as a directory.
    */
   readonly unfinished: Unfinished | undefined;
+}
+
+function targetFor(to: ApplyRequest['to']): LayerTarget {
+  if ('directory' in to) return { kind: 'plain', directory: to.directory };
+  return 'layerFile' in to ? { kind: 'layer-file', path: to.layerFile } : targetOf(to);
 }
 
 const pool = new WorkerPool<ApplyJob, ApplyOutcome>({
@@ -55,7 +64,7 @@ export async function applyLayer(request: ApplyRequest): Promise<AppliedLayer> {
     {
       path: 'path' in source ? source.path : undefined,
       mediaType: request.mediaType,
-      target: 'directory' in to ? { kind: 'plain', directory: to.directory } : targetOf(to),
+      target: targetFor(to),
       limits: { ...defaultLayerLimits, ...request.limits },
       sync: request.sync ?? false,
     },

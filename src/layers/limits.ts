@@ -12,6 +12,8 @@ export interface InflateLimits {
 export interface LayerLimits extends InflateLimits {
   /** Most members one layer may have. */
   readonly entries: number;
+  /** Most bytes that links, attributes and maps of sparse files may have in a layer file, which keeps them in memory. */
+  readonly attributeBytes: number;
 }
 
 /** Far above the largest real layers, far below what fills a machine. */
@@ -20,4 +22,5 @@ export const defaultLayerLimits: LayerLimits = {
   ratio: 250,
   ratioFreeBytes: 4 * 2 ** 30,
   entries: 4_000_000,
+  attributeBytes: 128 * 2 ** 20,
 };

@@ -42,7 +42,8 @@ export interface TarEntry {
 
 /** What a {@link TarReader} calls, in order: entry, data (any number of times; drop it unless the entry is a file), end; then the next entry. */
 export interface TarSink {
-  entry(entry: TarEntry): void;
+  /** `position` is where the member's stored bytes begin in the archive. */
+  entry(entry: TarEntry, position: number): void;
   /** `chunk` is valid only during the call; `offset` is where it belongs in the file. */
   data(chunk: Buffer, offset: number): void;
   end(): void;

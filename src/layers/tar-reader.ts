@@ -39,6 +39,9 @@ export class TarReader {
   #zeroBlocks = 0;
   #ended = false;
   #betweenMembers = true;
+  /** Where the current chunk begins in the archive, and where what was collected last ends. */
+  #base = 0;
+  #position = 0;
   #pax: PaxRecords | undefined;
   #longName: string | undefined;
   #longLink: string | undefined;
@@ -59,6 +62,7 @@ export class TarReader {
       else if (this.#padding > 0) at = this.#skipPadding(chunk, at);
       else at = this.#collect(chunk, at);
     }
+    this.#base += chunk.length;
   }
 
   /**
@@ -100,6 +104,7 @@ export class TarReader {
   /** Gathers `#need` bytes, without a copy when the chunk has them all, and hands them on. */
   #collect(chunk: Buffer, at: number): number {
     const count = Math.min(chunk.length - at, this.#need - this.#have);
+    this.#position = this.#base + at + count;
     if (this.#have === 0 && count === this.#need) {
       this.#collected(chunk.subarray(at, at + count));
       return at + count;
@@ -208,7 +213,7 @@ export class TarReader {
     this.#stored = storedBytes;
     this.#padding = padded(storedBytes) - storedBytes;
     this.#inFile = true;
-    this.#sink.entry(sparse === undefined ? entry : { ...entry, sparse });
+    this.#sink.entry(sparse === undefined ? entry : { ...entry, sparse }, this.#position);
     if (storedBytes === 0) this.#endFile();
   }
 

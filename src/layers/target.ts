@@ -22,6 +22,8 @@ export type LayerTarget =
     }
   /** Into a plain directory: whiteouts delete what is there from before. */
   | { readonly kind: 'plain'; readonly directory: string }
+  /** As one file that can be mounted (EROFS). Nothing is at `path`, or an empty file. */
+  | { readonly kind: 'layer-file'; readonly path: string }
   /** Into something that must be mounted first, then as plain. */
   | { readonly kind: 'mount'; readonly mounts: readonly LayerMount[] };
 

@@ -1,15 +1,14 @@
 import { mkdtemp } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf, isKind } from '../errors/error.ts';
-import { openInRoot } from '../sys/beneath.ts';
-import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../sys/constants.ts';
+import { AT_FDCWD, O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import { Fd } from '../sys/fd.ts';
 import { chmodAt, chownAt, linkFd, openAt, utimesAt } from '../sys/files.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { statFd } from '../sys/stat.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
-import { getXattr, listXattrs, pathIn, setXattr } from '../sys/xattr.ts';
+import { pathIn, setXattr } from '../sys/xattr.ts';
 import { DirectoryCache } from './directory-cache.ts';
+import { type DirectoryAttributes, findDirectory, inheritAttributes } from './inherited.ts';
 import { splitPath, toPath } from './member-path.ts';
 import { printable } from './pax.ts';
 import { removeSync } from './remove-sync.ts';
@@ -40,47 +39,18 @@ export async function finishLayer(
 }
 
 function inherit(directory: string, lower: readonly string[], paths: readonly ByteString[]): void {
-  using roots = new DisposableStack();
-  const open = (path: string) => roots.use(openAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
-  const upper = open(directory);
-  const lowers = lower.map(open);
-  for (const path of paths) {
+  using upper = openAt(AT_FDCWD, directory, O_PATH | O_DIRECTORY);
+  inheritAttributes(lower, paths, (attributes, path) => {
     using to = findDirectory(upper, path);
-    if (to instanceof Fd) inheritOne(to, lowers, path);
-  }
+    if (to instanceof Fd) setAttributes(to, attributes);
+  });
 }
 
-/** From the nearest layer that has it. One that has something else there, a whiteout too, hides those below. */
-function inheritOne(to: Fd, lowers: readonly Fd[], path: ByteString): void {
-  for (const root of lowers) {
-    using from = findDirectory(root, path);
-    if (from instanceof Fd) copyDirectoryAttributes(from, to);
-    if (from !== undefined) return;
-  }
-}
-
-function copyDirectoryAttributes(from: Fd, to: Fd): void {
-  const stat = statFd(from);
-  chownAt(to, '', stat.uid, stat.gid);
-  chmodAt(to, '.', stat.mode & 0o7777);
-  for (const name of listXattrs(pathIn(from, '.'))) {
-    if (name.toString('latin1').includes('.overlay.')) continue;
-    const value = getXattr(pathIn(from, '.'), name);
-    if (value !== undefined) setXattr(pathIn(to, '.'), name, value);
-  }
-  utimesAt(to, '', stat.atimeNs, stat.mtimeNs);
-}
-
-/** Undefined where there is nothing, null where there is something else. */
-function findDirectory(root: Fd, path: ByteString): Fd | null | undefined {
-  try {
-    return openInRoot(root, toPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === 'ENOENT') return undefined;
-    if (code === 'ENOTDIR' || code === 'ELOOP') return null;
-    throw error;
-  }
+function setAttributes(to: Fd, { mode, uid, gid, atimeNs, mtimeNs, xattrs }: DirectoryAttributes): void {
+  chownAt(to, '', uid, gid);
+  chmodAt(to, '.', mode);
+  for (const [name, value] of xattrs) setXattr(pathIn(to, '.'), name, value);
+  utimesAt(to, '', atimeNs, mtimeNs);
 }
 
 async function linkThroughOverlay(directory: string, lower: readonly string[], links: Unfinished['links']) {
@@ -126,5 +96,6 @@ function linkOne(cache: DirectoryCache, to: ByteString, from: ByteString): void 
   linkFd(file, parent, toPath(place.base));
 }
 
-const missing = (to: ByteString, from: ByteString) =>
+/** The error of a hard link whose target no layer has. */
+export const missing = (to: ByteString, from: ByteString) =>
   badTar(`${printable(to)} links to ${printable(from)}, which is nowhere`);

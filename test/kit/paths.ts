@@ -5,7 +5,7 @@ export const top = resolve(import.meta.dirname, '../..');
 export const bin = (name: string): string => join(top, 'bin', name);
 
 /** Where scripts/referees.sh puts third-party programs. */
-const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
+export const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
 /** ctr of containerd 2.3.4 (2.1.9 where there is no Go). */
 export const ctr2 = join(tools, 'containerd/ctr');
 /** ctr of containerd 1.6.20, Debian bookworm's. */

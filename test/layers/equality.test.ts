@@ -10,6 +10,7 @@ import type { SnapshotDriver } from '../../src/snapshots/driver.ts';
 import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
 import type { Mount } from '../../src/snapshots/snapshotter.ts';
 import { withTempMount } from '../../src/sys/temp-mount.ts';
+import { stackLayerFiles } from '../kit/layer-files.ts';
 import { busyboxLayers, craftedLayers, debianLayers, manyLayers } from '../kit/layer-images.ts';
 import { compareTrees, readTree, type Tree } from '../kit/tree.ts';
 
@@ -67,6 +68,16 @@ async function treeOf(mounts: readonly Mount[]): Promise<Tree> {
     tree = readTree(root);
   });
   return tree;
+}
+
+/** Each layer a file, mounted one on the other. */
+async function asLayerFiles(layers: readonly string[]): Promise<Tree> {
+  await using stack = await stackLayerFiles(layers, scratch);
+  const [only] = stack.lower;
+  assert.ok(only);
+  if (stack.lower.length === 1) return readTree(only);
+  const options = [`lowerdir=${stack.lower.join(':')}`];
+  return await treeOf([{ type: 'overlay', source: 'overlay', options }]);
 }
 
 /** GNU tar extracts; whiteouts are carried out here, by name, before each layer. */
@@ -138,6 +149,8 @@ for (const [name, make] of Object.entries(images))
     test('equals what umoci unpacks', () => assert.deepEqual(compareTrees(tree, umoci(layers)), []));
     test('is the same when its layers are applied all at once', async () =>
       assert.deepEqual(compareTrees(await ours(layers, atOnce), tree), []));
+    test('is the same when its layers are files that are mounted', async () =>
+      assert.deepEqual(compareTrees(await asLayerFiles(layers), tree), []));
   });
 
 test('the referee sees a difference', () => {
