@@ -103,7 +103,7 @@ export class DirectoryWriter implements TarSink, Disposable {
     this.#lateLinks.delete(member.path);
     if (entry.type === 'directory') this.#writeDirectory(entry, member, parent);
     else {
-      this.#replacing(parent, member, () => this.#create(entry, member, parent));
+      this.#replacing(parent, member, (directory) => this.#create(entry, member, directory));
       this.#directories.delete(member.path);
     }
     this.#whiteouts.written(member.path);
@@ -168,13 +168,12 @@ export class DirectoryWriter implements TarSink, Disposable {
   }
 
   /** Runs `create`; where something is in the way, removes it and runs it again. */
-  #replacing(parent: Fd, member: MemberPath, create: () => void): void {
+  #replacing(parent: Fd, member: MemberPath, create: (parent: Fd) => void): void {
     try {
-      create();
+      create(parent);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
-      this.#remove(parent, member);
-      create();
+      create(this.#remove(parent, member));
     }
   }
 

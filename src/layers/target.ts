@@ -55,11 +55,12 @@ function overlayTarget(options: readonly string[]): LayerTarget {
 
 const readOnly = () => failedPrecondition('cannot apply a layer to read-only mounts');
 
-const optionOf = (options: readonly string[], key: string): string | undefined =>
+/** The value of `key=…` among mount options. */
+export const optionOf = (options: readonly string[], key: string): string | undefined =>
   options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
 
 /** `lowerdir` is separated by colons; a backslash keeps one (kernel: overlayfs.rst). */
-const splitLower = (text: string): string[] =>
+export const splitLower = (text: string): string[] =>
   (text.match(/(?:\\.|[^:\\])+/g) ?? []).map((dir) => dir.replace(/\\(.)/g, '$1'));
 
 /**

@@ -8,13 +8,21 @@ import type { LayerLimits } from '../layers/limits.ts';
 import { uncompressedLayerType } from '../layers/media-type.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import { makeLayer } from '../transfer/make-layer.ts';
+import { toWireDescriptor } from './descriptor-wire.ts';
+import { fromTimestamp } from './wire.ts';
 
-/** The Diff service. Apply only: making a layer out of two mounts answers UNIMPLEMENTED. */
+/** The Diff service: layers onto mounts, and out of the difference of two lists of mounts. */
 export function diffService(content: ContentStore, limits: Partial<LayerLimits> = {}): ServiceBinding {
   return bindService(Diff, {
     async apply(request, ctx) {
       const { diffId, sizeBytes } = await apply(content, limits, request, ctx);
       return { applied: { mediaType: uncompressedLayerType, digest: diffId, size: BigInt(sizeBytes) } };
+    },
+    async diff({ left, right, mediaType, ref, labels, sourceDateEpoch }, ctx) {
+      const latestMs = sourceDateEpoch && fromTimestamp(sourceDateEpoch).getTime();
+      const { descriptor } = await makeLayer(content, ctx, { left, right, mediaType, ref, labels, latestMs });
+      return { diff: toWireDescriptor(descriptor) };
     },
   });
 }

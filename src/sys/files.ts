@@ -28,6 +28,7 @@ const calls = {
   fchmod: libcCall('fchmod', ['int', 'uint32']),
   utimensat: libcCall('utimensat', ['int', 'const char *', 'void *', 'int']),
   syncfs: libcCall('syncfs', ['int']),
+  lseek: libcLongCall('lseek', ['int', 'int64', 'int']),
 };
 
 /** Opens close-on-exec and without following a last symlink. `mode` counts with O_CREAT only; the umask applies. */
@@ -134,6 +135,20 @@ function writeTime(offset: number, timeNs: bigint | undefined): void {
   timesBuffer.writeBigInt64LE(seconds, offset);
   timesBuffer.writeBigInt64LE(nanoseconds, offset + 8);
 }
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+
+/** Where the next data of a file is, from `at` on; undefined when only a hole follows. Moves the file's offset. */
+export function findData(fd: FdLike, at: number): number | undefined {
+  const found = calls.lseek(fdNumber(fd), at, SEEK_DATA);
+  return found === -ENXIO ? undefined : check('lseek', found);
+}
+
+/** Where the next hole of a file begins, from `at` (inside the file) on: at the end at the latest. */
+export const findHole = (fd: FdLike, at: number): number =>
+  check('lseek', calls.lseek(fdNumber(fd), at, SEEK_HOLE));
 
 /** Writes a whole file system to disk, off the event loop. `fd`: any file on it, not O_PATH. */
 export async function syncFileSystem(fd: FdLike): Promise<void> {

@@ -349,3 +349,17 @@ test('a source that fails fails the layer with its own kind', async () => {
     /connection reset/,
   );
 });
+
+test('a file below a directory replaces a link, a directory or a device that is there from before', async () => {
+  using sandbox = makeSandbox();
+  mkdirSync(join(sandbox.target, 'd/dir'), { recursive: true });
+  writeFileSync(join(sandbox.target, 'd/dir/below'), '');
+  execFileSync('ln', ['-s', '/etc', join(sandbox.target, 'd/link')]);
+  execFileSync('mkfifo', [join(sandbox.target, 'd/fifo')]);
+  await applyTar(tar(file('d/dir', '1'), file('d/link', '2'), file('d/fifo', '3')), {
+    directory: sandbox.target,
+  });
+  const read = (name: string) => readFileSync(join(sandbox.target, 'd', name), 'utf8');
+  assert.deepEqual([read('dir'), read('link'), read('fifo')], ['1', '2', '3']);
+  sandbox.assertHostUnchanged();
+});

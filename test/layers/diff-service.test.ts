@@ -75,7 +75,3 @@ test('Apply refuses what it cannot do with the right kind', async () => {
   await rejects(apply(store, digestOf(blob), bindTo(sandbox)), 'invalid_argument');
   await rejects(apply(store, digestOf(blob), upperMount(sandbox.target)), 'failed_precondition');
 });
-
-test('Diff is left out, so it answers UNIMPLEMENTED', () => {
-  assert.deepEqual(Object.keys(diffService(storeOf(Buffer.alloc(0))).impl), ['apply']);
-});
