@@ -42,6 +42,8 @@ export interface TtrpcServerOptions {
   readonly log: Log;
   /** Calls in flight on one connection before more are refused with resource_exhausted. Default 8192. */
   readonly maxCalls?: number;
+  /** Namespace of calls that name none (containerd 1.6 names none to its shims). Default: none. */
+  readonly defaultNamespace?: string;
 }
 
 /** Bytes that may wait for a peer that does not read, before its requests are no longer read either. */
@@ -97,6 +99,7 @@ class Connection {
   readonly #services: ReadonlyMap<string, RawService>;
   readonly #log: Log;
   readonly #maxCalls: number;
+  readonly #defaultNamespace: string;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, AbortController>();
   #lastStreamId = 0;
@@ -106,6 +109,7 @@ class Connection {
     this.#services = services;
     this.#log = options.log;
     this.#maxCalls = options.maxCalls ?? 8192;
+    this.#defaultNamespace = options.defaultNamespace ?? '';
     socket.on('error', (error) => this.#log.debug({ error: messageOf(error) }, 'ttrpc connection failed'));
     socket.on('data', (chunk) => this.#read(chunk as Buffer));
     socket.on('drain', () => socket.resume());
@@ -167,9 +171,8 @@ class Connection {
     if (service === undefined) throw notImplemented(`service ${request.service}`);
     const method = service.methods.get(request.method);
     if (method === undefined) throw notImplemented(`method ${request.service}/${request.method}`);
-    const namespace = parseNamespace(
-      request.metadata.find((pair) => pair.key === ttrpcNamespaceHeader)?.value,
-    );
+    const named = request.metadata.find((pair) => pair.key === ttrpcNamespaceHeader)?.value;
+    const namespace = parseNamespace(named) || this.#defaultNamespace;
     return method(request.payload, { signal, namespace, log: this.#log, caller: { kind: 'ttrpc' } });
   }
 

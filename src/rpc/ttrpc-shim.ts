@@ -83,9 +83,14 @@ export interface ShimApi {
   events(request: EventsRequest, ctx: Context): Promise<EventsResponse>;
   /** '' asks the runtime that tasks get when they name none. @throws not_found (no such program) */
   features(request: { readonly program: string }, ctx: Context): Promise<RuntimeFeatures>;
+  /**
+   * The socket on which calls that name no namespace mean this one: the daemon of others that a shim was started for is
+   * given one a namespace. @throws not_implemented (this is a berthd's shim)
+   */
+  serve(request: { readonly namespace: string }, ctx: Context): Promise<{ readonly path: string }>;
 }
 
-const methods = ['info', 'list', 'events', 'features'] as const satisfies readonly (keyof ShimApi)[];
+const methods = ['info', 'list', 'events', 'features', 'serve'] as const satisfies readonly (keyof ShimApi)[];
 
 /** Serves a {@link ShimApi}. */
 export function shimService(api: ShimApi): RawService {
@@ -116,6 +121,7 @@ export function shimClient(connection: Caller, timeoutMs: number): ShimApi {
     list: (request, ctx) => call('list', request, ctx),
     events: (request, ctx) => call('events', request, ctx),
     features: (request, ctx) => call('features', request, ctx),
+    serve: (request, ctx) => call('serve', request, ctx),
   };
 }
 

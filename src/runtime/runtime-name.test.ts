@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
 import { kindOf, messageOf } from '../errors/error.ts';
 import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
@@ -14,8 +15,9 @@ after(() => rmSync(dir, { recursive: true }));
 const programOf = (name: string, runtimes: Record<string, string> = {}) =>
   shimProgramOf(name, runtimes, `/nowhere:${dir}`);
 
-test('berth-shim stands for the default runtime, named or not', () => {
-  for (const name of ['', 'io.containerd.runc.v2', 'io.containerd.berth.v2'])
+test('berth-shim stands for the default runtime, named or not, and for its own launcher', () => {
+  const launcher = fileURLToPath(new URL('../../bin/containerd-shim-berth-v2', import.meta.url));
+  for (const name of ['', 'io.containerd.runc.v2', 'io.containerd.berth.v2', launcher])
     assert.equal(programOf(name), undefined, name);
 });
 

@@ -11,8 +11,10 @@ import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
+import { AnotherDaemon } from './another-daemon.ts';
 import { defaultRuntime } from './choose-runtime.ts';
 import { EventLog } from './event-log.ts';
+import { forwardEvents } from './forward-events.ts';
 import { shimLog } from './log.ts';
 import { reapOrphans } from './reaper.ts';
 import { privateService } from './shim-service.ts';
@@ -24,6 +26,7 @@ const { values } = parseArgs({
   options: {
     state: { type: 'string' },
     socket: { type: 'string' },
+    events: { type: 'string' },
     debug: { type: 'boolean', default: false },
   },
 });
@@ -32,7 +35,7 @@ const log = shimLog(values.debug);
 /** Answers a daemon that also saw the lock taken: somebody else is starting. */
 const exitLocked = 3;
 
-async function main(stateDir: string, socketPath: string): Promise<void> {
+async function main(stateDir: string, socketPath: string, eventsAddress?: string): Promise<void> {
   const socketDir = join(stateDir, 's');
   mkdirSync(socketDir, { recursive: true, mode: 0o700 });
   const lock = tryLockFile(join(socketDir, 'shim.lock'));
@@ -49,12 +52,16 @@ async function main(stateDir: string, socketPath: string): Promise<void> {
   };
   const tasks = new TaskTable(stateDir, around);
   await adoptTasks(stateDir, tasks, around);
-  const services = [
-    ...taskServices({ tasks, shutdown: () => setImmediate(() => process.exit(0)) }),
-    privateService(tasks, eventLog, packageVersion()),
-  ];
   const quiet = new QuietTimer(3000, () => void returnGrownMemory());
-  const server = new TtrpcServer({ services: services.map((service) => touching(quiet, service)), log });
+  const another =
+    eventsAddress === undefined ? undefined : new AnotherDaemon({ stateDir, tasks, socketPath, log });
+  if (eventsAddress !== undefined) void forwardEvents(eventLog, eventsAddress, log);
+  const services = [
+    ...taskServices(tasks),
+    privateService(tasks, eventLog, packageVersion(), another && ((namespace) => another.serve(namespace))),
+  ].map((service) => touching(quiet, service));
+  const served = another?.counted(services) ?? services;
+  const server = new TtrpcServer({ services: served, log });
   // The lock is held, so a socket that is there belongs to a shim that is dead.
   rmSync(socketPath, { force: true });
   await server.listen(socketPath);
@@ -93,17 +100,17 @@ const packageVersion = (): string =>
     .version;
 
 process.umask(0o022);
-// Containers outlive whoever signals a process group; only SIGKILL and Shutdown end the shim.
+// Containers outlive whoever signals a process group; only SIGKILL ends the shim.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
 process.on('uncaughtException', (error) => log.error({ error: error.stack ?? error.message }, 'uncaught'));
 process.on('unhandledRejection', (error) => log.error({ error: messageOf(error) }, 'unhandled'));
 
 if (values.state === undefined || values.socket === undefined) {
-  process.stderr.write('usage: berth-shim --state DIR --socket PATH [--debug]\n');
+  process.stderr.write('usage: berth-shim --state DIR --socket PATH [--events ADDRESS] [--debug]\n');
   process.exit(2);
 }
 process.title = `berth-shim ${values.state}`;
-await main(values.state, values.socket).catch((error) => {
+await main(values.state, values.socket, values.events).catch((error) => {
   log.error({ error: messageOf(error) }, 'shim cannot start');
   process.exit(1);
 });

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { notImplemented } from '../errors/error.ts';
+import { parseNamespace } from '../rpc/headers.ts';
 import type { RawService } from '../rpc/ttrpc-server.ts';
 import { type ShimTask, shimService } from '../rpc/ttrpc-shim.ts';
 import type { EventLog } from './event-log.ts';
@@ -12,7 +14,12 @@ const protocol = 1;
 const maxWaitMs = 60_000;
 
 /** What the daemon asks beside the task API; see rpc/ttrpc-shim.ts. */
-export function privateService(tasks: TaskTable, events: EventLog, version: string): RawService {
+export function privateService(
+  tasks: TaskTable,
+  events: EventLog,
+  version: string,
+  serve: (namespace: string) => Promise<string> = refuseToServe,
+): RawService {
   const instance = randomUUID();
   return shimService({
     async info() {
@@ -26,7 +33,14 @@ export function privateService(tasks: TaskTable, events: EventLog, version: stri
       return { instance, events: await events.after(acknowledged, wait, ctx.signal) };
     },
     features: ({ program }) => runtimeFeatures(program),
+    async serve({ namespace }) {
+      return { path: await serve(parseNamespace(namespace)) };
+    },
   });
+}
+
+async function refuseToServe(): Promise<never> {
+  throw notImplemented('sockets of namespaces');
 }
 
 function describe({ request, init }: Task): ShimTask {

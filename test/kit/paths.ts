@@ -13,3 +13,6 @@ export const ctr1 = join(tools, 'debian/usr/bin/ctr');
 /** Shims of other people: containerd's of both generations. */
 export const shim2 = join(tools, 'containerd/containerd-shim-runc-v2');
 export const shim1 = join(tools, 'debian/usr/bin/containerd-shim-runc-v2');
+/** The daemons themselves, as peers. */
+export const containerd2 = join(tools, 'containerd/containerd');
+export const containerd1 = join(tools, 'debian/usr/bin/containerd');
