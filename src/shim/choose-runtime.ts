@@ -9,6 +9,8 @@ export interface RuntimeBinary {
   /** Newest version of the runtime specification that it says it knows, e.g. `1.0.0`; '' when it does not say. */
   readonly specVersion: string;
   readonly isCrun: boolean;
+  /** runc itself, of a version whose ways we know. */
+  readonly isRunc: boolean;
 }
 
 const known = new Map<string, Promise<RuntimeBinary>>();
@@ -31,7 +33,12 @@ export const defaultRuntime = (): Promise<RuntimeBinary> =>
 async function describe(file: string): Promise<RuntimeBinary> {
   const { stdout } = await runCommand({ file, args: ['--version'], timeoutMs: 10_000 });
   const specVersion = /^spec: (\d+\.\d+\.\d+)/m.exec(stdout)?.[1] ?? '';
-  return { file, specVersion, isCrun: stdout.startsWith('crun ') };
+  return {
+    file,
+    specVersion,
+    isCrun: stdout.startsWith('crun '),
+    isRunc: stdout.startsWith('runc version 1.'),
+  };
 }
 
 /** crun refuses hosts with controllers on both cgroup versions ("cgroups in hybrid mode not supported"). */

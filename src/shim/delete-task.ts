@@ -1,8 +1,9 @@
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import { type ProcessExit, unknownExitStatus } from './reaper.ts';
+import { deleteRunc, runcDir } from './runc-container.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
-import { unmountRootfs } from './task-rootfs.ts';
+import { plainCgroupOf, unmountRootfs } from './task-rootfs.ts';
 
 /** How long a killed process may take to end before delete gives up. */
 const killedExitMs = 10_000;
@@ -23,7 +24,10 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
   return exit;
 }
 
-async function deleteFromRuntime({ runtime, request }: Task): Promise<void> {
+async function deleteFromRuntime({ runtime, request, init }: Task): Promise<void> {
+  const cgroup =
+    init.status === 'stopped' && request.runtime.isRunc ? plainCgroupOf(request.bundle) : undefined;
+  if (cgroup !== undefined && (await deleteRunc(runcDir(request), cgroup))) return;
   try {
     await runtime.delete(request.id);
   } catch (error) {

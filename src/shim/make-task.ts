@@ -1,6 +1,7 @@
 import { failedPrecondition } from '../errors/error.ts';
 import { undoCreate } from './half-made.ts';
 import { makeInit } from './make-process.ts';
+import { runcDir, startRunc } from './runc-container.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
 import { mountRootfs, refuseLedAstray, unmountRootfs } from './task-rootfs.ts';
@@ -32,9 +33,14 @@ export function startTask(task: Task): Promise<void> {
   const { init } = task;
   return init.exclusive(async () => {
     if (init.status !== 'created') throw failedPrecondition(`cannot start a ${init.status} process`);
-    await task.runtime.start(task.request.id);
+    await startInit(task);
     init.status = 'running';
     task.save();
     task.around.events.started(task);
   });
+}
+
+async function startInit({ request, runtime, init }: Task): Promise<void> {
+  if (request.runtime.isRunc && (await startRunc(runcDir(request), init.ended))) return;
+  await runtime.start(request.id);
 }

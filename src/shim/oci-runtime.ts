@@ -10,6 +10,8 @@ export interface RuntimePlace {
   /** Directory of the runtime's own state, one a namespace. */
   readonly root: string;
   readonly systemdCgroup: boolean;
+  /** Whether this is runc itself: see runc-container.ts. */
+  readonly isRunc: boolean;
 }
 
 type Stdio = NonNullable<Command['stdio']>;

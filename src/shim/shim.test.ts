@@ -102,9 +102,9 @@ test('a newer specification version is lowered for crun only, and nothing else c
   const path = join(dir, 'config.json');
   const read = () => JSON.parse(readFileSync(path, 'utf8'));
   writeFileSync(path, JSON.stringify({ ociVersion: '1.2.0', hostname: 'h' }));
-  lowerOciVersion(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false });
+  lowerOciVersion(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false, isRunc: true });
   assert.equal(read().ociVersion, '1.2.0');
-  lowerOciVersion(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true });
+  lowerOciVersion(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true, isRunc: false });
   assert.deepEqual(read(), { ociVersion: '1.0.0', hostname: 'h' });
 });
 

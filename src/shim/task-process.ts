@@ -55,6 +55,11 @@ export class TaskProcess {
     this.#startTicks = watched.startTicks;
   }
 
+  /** Settles when it is over, drained or not; at once where it was never made. */
+  get ended(): Promise<unknown> {
+    return this.#watched?.exited ?? Promise.resolve();
+  }
+
   /** Settles with the exit, once known and its output drained; before that nobody is told. */
   async drained(watched: WatchedProcess): Promise<ProcessExit> {
     const exit = await watched.exited;

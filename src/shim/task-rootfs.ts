@@ -27,7 +27,9 @@ export function refuseLedAstray(bundle: string): void {
 interface SpecShape {
   readonly root?: { readonly path?: string };
   readonly process?: { readonly cwd?: string };
+  readonly hooks?: { readonly poststop?: unknown };
   readonly linux?: {
+    readonly intelRdt?: unknown;
     readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[];
     readonly cgroupsPath?: string;
   };
@@ -35,8 +37,22 @@ interface SpecShape {
 
 /** Whether the container's processes are not in a pid namespace of their own, and so outlive the first one. */
 export function sharesPidNamespace(bundle: string): boolean {
-  const own = readSpec(bundle).linux?.namespaces?.find((namespace) => namespace.type === 'pid');
-  return own === undefined || (own.path ?? '') !== '';
+  return !isAlone(readSpec(bundle).linux);
+}
+
+function isAlone(linux: SpecShape['linux']): boolean {
+  const own = linux?.namespaces?.find((namespace) => namespace.type === 'pid');
+  return own !== undefined && (own.path ?? '') === '';
+}
+
+/**
+ * The cgroup of a container whose end leaves nothing else to do than removing it: a pid namespace of its own, so that all
+ * processes ended with the first one, no poststop hooks, no resource control group. undefined for any other.
+ */
+export function plainCgroupOf(bundle: string): string | undefined {
+  const { hooks, linux } = readSpec(bundle);
+  if (!isAlone(linux) || hooks?.poststop !== undefined || linux?.intelRdt !== undefined) return undefined;
+  return linux?.cgroupsPath?.startsWith('/') ? linux.cgroupsPath : undefined;
 }
 
 /** linux.cgroupsPath, '' where none is given. */

@@ -92,7 +92,7 @@ export class TaskTable {
     const binary = await binaryOf(options);
     lowerOciVersion(bundle, binary);
     const root = join(options.root === '' ? this.#runtimeRoot : options.root, namespace);
-    return { file: binary.file, root, systemdCgroup: options.systemdCgroup };
+    return { file: binary.file, root, systemdCgroup: options.systemdCgroup, isRunc: binary.isRunc };
   }
 }
 
