@@ -2,16 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
 import { failedPrecondition, isKind, unavailable } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { bodyOf, expectBody, strongEtag, withoutFirst } from './blob-body.ts';
+import { bodyOf, strongEtag, withoutFirst } from './blob-body.ts';
+import { ConnectionCount } from './connection-count.ts';
 import type { HttpResponse } from './connections.ts';
-import { openForeign } from './foreign.ts';
-import type { RegistryHost } from './host.ts';
-import { pauseAfter, type RetryPolicy } from './retry.ts';
-import type { HostCall, RegistrySession } from './session.ts';
+import { FlowMeter } from './flow-meter.ts';
+import { openBlob, readRange } from './open-blob.ts';
+import { RangeCrew, rangeLimits } from './range-crew.ts';
+import { pauseAfter } from './retry.ts';
+import type { RegistrySession } from './session.ts';
 
 /**
  * Streams a blob from `offset` (bytes that are already here) to exactly the descriptor's size, going on by Range where a
- * connection broke. The bytes are not verified here: the content store does that as they are written.
+ * connection broke. It begins with one connection; where the reader waits for bytes and several connections bring more
+ * of them, ranges are fetched side by side (at most 10 x 3 MiB a blob and 12 x 3 MiB in all wait for their turn). The
+ * bytes are not verified here: the content store does that as they are written.
  * @throws not_found, unauthenticated, permission_denied, unavailable, failed_precondition (another size than described)
  */
 export async function* fetchBlob(
@@ -20,18 +24,9 @@ export async function* fetchBlob(
   descriptor: Descriptor,
   offset = 0,
 ): AsyncGenerator<Uint8Array> {
-  const state: Download = { offset, etag: undefined };
-  for (let failures = 0; state.offset < descriptor.size; ) {
-    const before = state.offset;
-    const response = await open(ctx, session, descriptor, state);
-    try {
-      yield* read(response, descriptor, state);
-    } catch (error) {
-      ctx.signal.throwIfAborted();
-      failures = state.offset > before ? 1 : failures + 1;
-      await pauseOrThrow(ctx, session, failures, error);
-    }
-  }
+  const meter = new FlowMeter();
+  using download = new Download(ctx, session, descriptor, offset, meter);
+  yield* meter.watch(download.bytes());
 }
 
 /** Waits before the connection is made again. @throws `error` when it is not a broken connection, or once too often */
@@ -46,64 +41,140 @@ async function pauseOrThrow(
   await sleep(pauseMs, undefined, { signal: ctx.signal });
 }
 
-interface Download {
+const maxCrews = 3;
+
+class Download implements Disposable {
+  readonly #ctx: Context;
+  readonly #session: RegistrySession;
+  readonly #descriptor: Descriptor;
+  readonly #meter: FlowMeter;
   /** Bytes handed out so far, those that were here before counted. */
-  offset: number;
-  /** Strong validator of the first answer, so that a resumed body is the same body (RFC 9110 §13.1.5). */
-  etag: string | undefined;
-}
+  #offset: number;
+  #etag: string | undefined;
+  #crew: RangeCrew | undefined;
+  #crews = 0;
+  #count = new ConnectionCount();
 
-/** One connection's worth: ends at the size, throws `unavailable` when the body ends before. */
-async function* read(
-  response: HttpResponse,
-  descriptor: Descriptor,
-  state: Download,
-): AsyncGenerator<Uint8Array> {
-  const { chunks, skip } = bodyOf(response, descriptor, state.offset);
-  state.etag ??= strongEtag(response);
-  for await (const chunk of withoutFirst(chunks, skip, response)) {
-    if (state.offset + chunk.byteLength > descriptor.size)
-      throw failedPrecondition(
-        `blob ${descriptor.digest}: more than the ${descriptor.size} bytes it is described with`,
-      );
-    state.offset += chunk.byteLength;
-    yield chunk;
+  constructor(
+    ctx: Context,
+    session: RegistrySession,
+    descriptor: Descriptor,
+    offset: number,
+    meter: FlowMeter,
+  ) {
+    this.#ctx = ctx;
+    this.#session = session;
+    this.#descriptor = descriptor;
+    this.#offset = offset;
+    this.#meter = meter;
+    if (session.distrustsRanges(descriptor.digest)) this.#count.giveUp();
   }
-  if (state.offset < descriptor.size)
-    throw unavailable(`blob ${descriptor.digest}: ended after ${state.offset} of ${descriptor.size} bytes`);
-}
 
-async function open(
-  ctx: Context,
-  session: RegistrySession,
-  descriptor: Descriptor,
-  state: Download,
-): Promise<HttpResponse> {
-  const call: HostCall = {
-    method: 'GET',
-    path: `/blobs/${descriptor.digest}`,
-    headers: rangeHeaders(state),
-    what: `blob ${descriptor.digest}`,
+  async *bytes(): AsyncGenerator<Uint8Array> {
+    for (let failures = 0; this.#offset < this.#descriptor.size; ) {
+      const before = this.#offset;
+      const ready = await this.#crew?.take(before);
+      if (ready !== undefined) yield* this.#handOut(ready);
+      else {
+        if (this.#crew?.stopped) this.#dropCrew();
+        if (this.#crew?.idle) this.#crew = undefined;
+        const end = this.#crew?.leave(before);
+        const part = { offset: before, end, etag: this.#etag };
+        const response = await openBlob(this.#ctx, this.#session, this.#descriptor, part);
+        try {
+          yield* this.#lead(response, end);
+        } catch (error) {
+          this.#ctx.signal.throwIfAborted();
+          failures = this.#offset > before ? 1 : failures + 1;
+          await pauseOrThrow(this.#ctx, this.#session, failures, error);
+        }
+      }
+    }
+  }
+
+  *#handOut(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+    for (const chunk of chunks) {
+      this.#offset += chunk.byteLength;
+      yield chunk;
+    }
+    this.#adapt();
+  }
+
+  /**
+   * What nobody has asked for: all of the rest, or what lies before the ranges that the crew has. One connection's worth,
+   * which a crew that begins meanwhile cuts short. @throws unavailable when the body ends before
+   */
+  async *#lead(response: HttpResponse, end: number | undefined): AsyncGenerator<Uint8Array> {
+    const { chunks, skip } = bodyOf(response, this.#descriptor, this.#offset);
+    this.#etag ??= strongEtag(response);
+    for await (const chunk of withoutFirst(chunks, skip, response)) {
+      this.#meter.received(chunk.byteLength);
+      yield* this.#upTo(end, chunk);
+      if (this.#offset === this.#stop(end)) return;
+      this.#adapt();
+    }
+    const { digest, size } = this.#descriptor;
+    throw unavailable(`blob ${digest}: ended after ${this.#offset} of ${size} bytes`);
+  }
+
+  /** Hands out a chunk as far as it is the lead's. A crew that has not shown that it works by then is left behind. */
+  *#upTo(end: number | undefined, chunk: Uint8Array): Generator<Uint8Array> {
+    const { digest, size } = this.#descriptor;
+    for (let left = chunk; left.byteLength > 0; ) {
+      const stop = this.#stop(end);
+      if (stop === size && this.#offset + left.byteLength > size)
+        throw failedPrecondition(`blob ${digest}: more than the ${size} bytes it is described with`);
+      const mine = left.subarray(0, stop - this.#offset);
+      this.#offset += mine.byteLength;
+      yield mine;
+      left = left.subarray(mine.byteLength);
+      if (this.#offset < stop) continue;
+      if (end !== undefined || this.#crew === undefined || this.#crew.works) return;
+      this.#dropCrew();
+    }
+  }
+
+  /** Where the one connection has to stop. */
+  #stop(end: number | undefined): number {
+    return end ?? this.#crew?.start ?? this.#descriptor.size;
+  }
+
+  /** Uses as many connections as the last window showed to be worth it. */
+  #adapt(): void {
+    const flow = this.#meter.take();
+    if (flow === undefined) return;
+    const connections = this.#count.judge(flow);
+    if (connections > 1) (this.#crew ?? this.#beginCrew())?.resize(connections);
+    else if (this.#crew !== undefined) this.#crew.resize(0);
+  }
+
+  #beginCrew(): RangeCrew | undefined {
+    const { size, digest } = this.#descriptor;
+    const start = this.#offset + rangeLimits.bytes;
+    if (start + rangeLimits.bytes > size) return undefined;
+    this.#session.usesRanges(digest);
+    const { ranges } = this.#session.connections;
+    this.#crew = new RangeCrew(this.#fetchRange, ranges, start, size, this.#ctx.signal);
+    return this.#crew;
+  }
+
+  readonly #fetchRange: ConstructorParameters<typeof RangeCrew>[0] = (offset, end, signal, accepted) => {
+    const received = (bytes: number) => this.#meter.received(bytes);
+    const part = { offset, end, etag: this.#etag };
+    const ctx = { ...this.#ctx, signal };
+    return readRange(ctx, this.#session, this.#descriptor, part, { accepted, received });
   };
-  try {
-    return await session.onHosts(ctx, 'pull', (host, retry) => openAt(ctx, session, host, call, retry));
-  } catch (error) {
-    if (!isKind(error, 'not_found') || descriptor.urls === undefined) throw error;
-    return openForeign(ctx, session, descriptor.urls, call, error);
+
+  /** Goes on without; after a while another crew may try, but not for ever. */
+  #dropCrew(): void {
+    this.#crew?.[Symbol.dispose]();
+    this.#crew = undefined;
+    this.#count = new ConnectionCount();
+    if (++this.#crews >= maxCrews) this.#count.giveUp();
+    this.#meter.restart();
   }
-}
 
-function rangeHeaders({ offset, etag }: Download): Record<string, string> {
-  if (offset === 0) return {};
-  return { range: `bytes=${offset}-`, ...(etag !== undefined && { 'if-range': etag }) };
-}
-
-async function openAt(
-  ctx: Context,
-  session: RegistrySession,
-  host: RegistryHost,
-  call: HostCall,
-  retry: RetryPolicy,
-): Promise<HttpResponse> {
-  return expectBody(await session.send(ctx, host, call, retry), call.what);
+  [Symbol.dispose](): void {
+    this.#crew?.[Symbol.dispose]();
+  }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type http from 'node:http';
+import { Limiter } from '../async/limiter.ts';
 import { BerthError } from '../errors/error.ts';
 import { transportError } from './failure.ts';
 import type { TlsSettings } from './host.ts';
@@ -17,6 +18,7 @@ export const httpLimits = {
   firstByteMs: 60_000,
   idleMs: 60_000,
   agents: 128,
+  ranges: 12,
 } as const;
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -48,6 +50,8 @@ export interface HttpResponse {
 /** Keep-alive connections, one agent for each origin and trust setting. Follows no redirect and knows no credentials. */
 export class Connections implements Disposable {
   readonly health = new HostHealth();
+  /** Ranges of blobs that are fetched ahead of their readers, over all downloads: each may hold 3 MiB. */
+  readonly ranges = new Limiter(httpLimits.ranges);
   readonly #agents = new Map<string, http.Agent>();
 
   /** One exchange; ends with the answer's headers. @throws unavailable, failed_precondition (certificate), aborted */

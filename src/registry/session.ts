@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
 import { isKind, kindOf, unavailable } from '../errors/error.ts';
+import type { Digest } from '../oci/digest.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { type Access, Authorizer } from './auth.ts';
 import type { Connections, HttpMethod, HttpRequest, HttpResponse, RequestBody } from './connections.ts';
@@ -62,6 +63,7 @@ export class RegistrySession {
   readonly #hosts: readonly RegistryHost[];
   readonly #access: Access;
   readonly #warned = new Set<string>();
+  readonly #ranged = new Map<Digest, 'used' | 'distrusted'>();
 
   private constructor(reference: Reference, hosts: readonly RegistryHost[], options: SessionOptions) {
     this.reference = reference;
@@ -115,6 +117,25 @@ export class RegistrySession {
       }
     }
     return use(last, this.retry);
+  }
+
+  /** Notes that a blob comes in ranges, which only its digest can prove to be of one thing. */
+  usesRanges(digest: Digest): void {
+    this.#ranged.set(digest, this.#ranged.get(digest) ?? 'used');
+  }
+
+  /**
+   * For a blob whose bytes were wrong: true when it came in ranges and is worth fetching once more, which will then be
+   * by one connection.
+   */
+  doubtRanges(digest: Digest): boolean {
+    const worth = this.#ranged.get(digest) === 'used';
+    this.#ranged.set(digest, 'distrusted');
+    return worth;
+  }
+
+  distrustsRanges(digest: Digest): boolean {
+    return this.#ranged.get(digest) === 'distrusted';
   }
 
   /** The one host that is pushed to: the first that may be, as in containerd. @throws unavailable */

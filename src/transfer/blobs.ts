@@ -13,7 +13,11 @@ import { type Report, throttled } from './progress.ts';
 
 type Labels = Readonly<Record<string, string>>;
 /** Streams the bytes of a blob from `offset`. */
-export type Source = (ctx: Context, descriptor: Descriptor, offset: number) => AsyncIterable<Uint8Array>;
+export interface Source {
+  (ctx: Context, descriptor: Descriptor, offset: number): AsyncIterable<Uint8Array>;
+  /** For bytes that were wrong: whether the source can get them in another way, which it then will. */
+  readonly doubt?: (descriptor: Descriptor) => boolean;
+}
 
 /** A blob to bring here: what it is, what it is called and who wants to know. */
 export interface Wanted {
@@ -99,7 +103,7 @@ async function download(parts: TransferParts, ctx: Context, wanted: Wanted, sour
   }
 }
 
-/** What was kept from before may be what is wrong: then once more from the start. */
+/** What was kept from before, or how it came, may be what is wrong: then once more from the start. */
 async function fillOrRefill(
   ctx: Context,
   writer: ContentWriter,
@@ -110,7 +114,9 @@ async function fillOrRefill(
   try {
     await fill(ctx, writer, wanted, source, kept);
   } catch (error) {
-    if (kept === 0 || !isKind(error, 'failed_precondition')) throw error;
+    if (!isKind(error, 'failed_precondition')) throw error;
+    const otherwise = source.doubt?.(wanted.descriptor) === true;
+    if (kept === 0 && !otherwise) throw error;
     await writer.truncate(0);
     await fill(ctx, writer, wanted, source, 0);
   }

@@ -99,10 +99,11 @@ export class RemoteDocuments implements Documents {
 }
 
 /** Blobs out of a registry, for {@link ensureBlob}. */
-export const sourceOf =
-  (session: RegistrySession): Source =>
-  (ctx, descriptor, offset) =>
-    fetchBlob(ctx, session, descriptor, offset);
+export const sourceOf = (session: RegistrySession): Source =>
+  Object.assign(
+    (ctx: Context, descriptor: Descriptor, offset: number) => fetchBlob(ctx, session, descriptor, offset),
+    { doubt: ({ digest }: Descriptor) => session.doubtRanges(digest) },
+  );
 
 async function readChecked(
   content: TransferParts['content'],
