@@ -54,6 +54,9 @@ export const isManifestType = (mediaType: string): boolean => manifests.has(medi
 export const isIndexType = (mediaType: string): boolean => indexes.has(mediaType);
 export const isConfigType = (mediaType: string): boolean => configs.has(mediaType);
 export const isLayerType = (mediaType: string): boolean => layers.has(mediaType);
+/** Layers that may only be fetched from where they come from (Windows' base layers). */
+export const isNonDistributable = (mediaType: string): boolean =>
+  /\.(?:nondistributable|foreign)\./.test(mediaType);
 /** Docker's schema 1, which nobody should run any more. */
 export const isSchema1Type = (mediaType: string): boolean =>
   mediaType === mediaTypes.dockerSchema1 || mediaType === mediaTypes.dockerSchema1Signed;
