@@ -1,16 +1,16 @@
 import cliProgress from 'cli-progress';
-import type { PullProgress } from '../client/index.ts';
+import type { TransferProgress } from '../client/index.ts';
 import { progressLine } from './progress-line.ts';
 
 interface Entry {
   readonly bar: cliProgress.SingleBar;
-  step: PullProgress;
+  step: TransferProgress;
 }
 
 const cells = ['█', '░'] as const;
 
 /** After these nothing more happens to an object; a layer that is complete still has to be extracted. */
-const isFinal = ({ name, event }: PullProgress): boolean =>
+const isFinal = ({ name, event }: TransferProgress): boolean =>
   /^(?:extracted|already exists|saved|Completed .*)$/.test(event) ||
   (event === 'complete' && !name.startsWith('layer-'));
 
@@ -22,13 +22,13 @@ export class Bars {
   readonly #output: NodeJS.WriteStream;
   readonly #multi: cliProgress.MultiBar;
   readonly #shown = new Map<string, Entry>();
-  readonly #waiting = new Map<string, PullProgress>();
+  readonly #waiting = new Map<string, TransferProgress>();
 
   constructor(output: NodeJS.WriteStream) {
     this.#output = output;
     this.#multi = new cliProgress.MultiBar({
       stream: output,
-      format: (_options, { maxWidth }, { step }: { step: PullProgress }) =>
+      format: (_options, { maxWidth }, { step }: { step: TransferProgress }) =>
         progressLine(step, maxWidth ?? 80, cells),
       hideCursor: true,
       clearOnComplete: false,
@@ -40,7 +40,7 @@ export class Bars {
     });
   }
 
-  show(step: PullProgress): void {
+  show(step: TransferProgress): void {
     const entry = this.#shown.get(step.name);
     if (entry === undefined) {
       this.#waiting.set(step.name, merged(this.#waiting.get(step.name), step));
@@ -83,13 +83,13 @@ export class Bars {
     return false;
   }
 
-  #log(step: PullProgress): void {
+  #log(step: TransferProgress): void {
     this.#multi.log(`${progressLine(step, this.#output.columns ?? 80, cells)}\x1b[K\n`);
   }
 }
 
 /** Some steps tell no sizes: the last that were told stay. */
-const merged = (before: PullProgress | undefined, step: PullProgress): PullProgress => ({
+const merged = (before: TransferProgress | undefined, step: TransferProgress): TransferProgress => ({
   ...step,
   doneBytes: step.doneBytes > 0 ? step.doneBytes : (before?.doneBytes ?? 0),
   totalBytes: Math.max(step.totalBytes, step.doneBytes, before?.totalBytes ?? 0),

@@ -1,4 +1,4 @@
-import type { PullProgress } from '../client/index.ts';
+import type { TransferProgress } from '../client/index.ts';
 import { humanSize, printable } from './output/text.ts';
 
 /** `layer-sha256:abc…` or `sha256:abc…` as 12 digits; other names as they are. */
@@ -15,7 +15,7 @@ const minBarWidth = 5;
 
 /** One object of a pull as a line of a terminal: name, bar, bytes, and what is done to it. The bar gives way first. */
 export function progressLine(
-  { name, event, doneBytes, totalBytes }: PullProgress,
+  { name, event, doneBytes, totalBytes }: TransferProgress,
   columns: number,
   [full, empty]: readonly [string, string] = ['#', '-'],
 ): string {

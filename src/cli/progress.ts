@@ -1,11 +1,11 @@
-import type { PullProgress } from '../client/index.ts';
+import type { TransferProgress } from '../client/index.ts';
 import { humanSize, printable } from './output/text.ts';
 import { Bars } from './progress-bars.ts';
 import { shortName } from './progress-line.ts';
 
 /** Shows a pull until its progress ends. */
 export async function showProgress(
-  steps: AsyncIterable<PullProgress>,
+  steps: AsyncIterable<TransferProgress>,
   output: NodeJS.WriteStream,
 ): Promise<void> {
   const view = output.isTTY === true ? new Bars(output) : new Lines(output);
@@ -25,7 +25,7 @@ export class Lines {
     this.#output = output;
   }
 
-  show({ name, event, totalBytes }: PullProgress): void {
+  show({ name, event, totalBytes }: TransferProgress): void {
     if (this.#last.get(name) === event) return;
     this.#last.set(name, event);
     const size = totalBytes > 0 ? ` (${humanSize(totalBytes)})` : '';

@@ -5,9 +5,11 @@ import {
 } from '../gen/containerd/services/images/v1/images_pb.ts';
 import type { Image } from '../metadata/image-store.ts';
 import { normalizeReference } from '../oci/reference.ts';
+import { type LoadOptions, loadArchive, type SaveOptions, saveArchive } from './archives.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { fromDescriptor, toDate, toDescriptor } from './convert.ts';
 import { type Pull, type PullOptions, startPull } from './pull.ts';
+import type { TransferProgress } from './transfer.ts';
 
 /**
  * The image records of the connection's namespace. References may be written as people type them: `redis` is
@@ -20,6 +22,16 @@ export interface Images {
   get(reference: string, options?: CallOptions): Promise<Image>;
   /** Fetches and unpacks an image. Starts when it is first iterated or its image is asked for. */
   pull(reference: string, options?: PullOptions): Pull;
+  /**
+   * Loads the images of an archive (OCI layout or docker-archive; plain, gzip or zstd) and returns their records.
+   * `onProgress` is told what goes on. @throws invalid_argument, failed_precondition, not_found (platform)
+   */
+  load(
+    archive: AsyncIterable<Uint8Array>,
+    options?: LoadOptions & { readonly onProgress?: (step: TransferProgress) => void },
+  ): Promise<Image[]>;
+  /** An archive of these images that is an OCI layout and a docker-archive at once. @throws not_found, invalid_argument */
+  save(references: readonly string[], options?: SaveOptions): AsyncIterable<Uint8Array>;
   /** Gives an image a second name. `force` replaces one that exists. @throws not_found, already_exists */
   tag(source: string, target: string, options?: CallOptions & { force?: boolean }): Promise<Image>;
   /** Forgets the name; `sync` waits until what only it held is gone. @throws not_found */
@@ -52,6 +64,15 @@ export function remoteImages(connection: Connection): Images {
       const name = normalizeReference(reference);
       return startPull(connection, name, options, () => get(name));
     },
+    async load(archive, options = {}) {
+      const names = new Set<string>();
+      for await (const step of loadArchive(connection, archive, options)) {
+        if (step.event === 'saved') names.add(step.name);
+        options.onProgress?.(step);
+      }
+      return Promise.all([...names].map((name) => get(name)));
+    },
+    save: (references, options = {}) => saveArchive(connection, references.map(normalizeReference), options),
     async tag(source, target, options) {
       const { target: descriptor, labels } = await get(normalizeReference(source), options);
       const image = {

@@ -31,6 +31,7 @@ export type {
   Snapshotter,
   SnapshotUsage,
 } from '../snapshots/snapshotter.ts';
+export type { LoadOptions, SaveOptions } from './archives.ts';
 export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
 export type { CallOptions } from './connection.ts';
 export type {
@@ -48,6 +49,7 @@ export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introsp
 export type { Leases } from './leases.ts';
 export type { Namespaces } from './namespaces.ts';
 export type { Exit, Process } from './process.ts';
-export type { Credentials, Pull, PullOptions, PullProgress } from './pull.ts';
+export type { Credentials, Pull, PullOptions } from './pull.ts';
 export type { Stdio } from './stdio.ts';
 export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';
+export type { TransferProgress } from './transfer.ts';

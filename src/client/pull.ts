@@ -1,29 +1,24 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { invalidArgument, messageOf } from '../errors/error.ts';
-import { Transfer } from '../gen/containerd/services/transfer/v1/transfer_pb.ts';
 import {
   AuthRequestSchema,
   AuthResponseSchema,
   AuthType,
   ImageStoreSchema,
   OCIRegistrySchema,
-  ProgressSchema,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { Platform } from '../oci/platform.ts';
 import type { Connection } from './connection.ts';
-import { toPlatform, toSize } from './convert.ts';
+import { toPlatform } from './convert.ts';
 import { type MessageStream, openStream } from './streams.ts';
-
-/** One step of a pull. `name` is the object (a reference, or `layer-sha256:…`), sizes are bytes, 0 when unknown. */
-export interface PullProgress {
-  /** containerd's words: waiting, downloading, complete, extracting, extracted, saved, … or a sentence. */
-  readonly event: string;
-  readonly name: string;
-  readonly parents: readonly string[];
-  readonly doneBytes: number;
-  readonly totalBytes: number;
-}
+import {
+  endOf,
+  runTransfer,
+  type TransferEnds,
+  type TransferProgress,
+  type TransferScope,
+} from './transfer.ts';
 
 /** What to show a registry: a password or a token, or the value of an Authorization header. */
 export type Credentials =
@@ -46,7 +41,7 @@ export interface PullOptions {
 }
 
 /** A running pull: iterate it for progress, or just wait for its {@link image}. */
-export interface Pull extends AsyncIterable<PullProgress> {
+export interface Pull extends AsyncIterable<TransferProgress> {
   /** The image record, once everything is here and unpacked. Reads the progress itself when nobody iterates. */
   image(): Promise<Image>;
 }
@@ -77,76 +72,14 @@ async function drain(steps: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of steps);
 }
 
-async function* transfer(
-  connection: Connection,
-  reference: string,
-  options: PullOptions,
-): AsyncGenerator<PullProgress, void, void> {
-  const stop = new AbortController();
-  const failures: unknown[] = [];
-  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-  try {
-    const progress = await openStream(connection, 'progress', signal);
-    const auth = await openAuth(connection, options, signal, (error) => {
-      failures.push(error);
-      stop.abort();
-    });
-    const call = connection
-      .service(Transfer)
-      .transfer(request(reference, options, progress.id, auth?.id), connection.stream({ signal }));
-    const settled = call.then(
-      () => stopSoon(stop, graceMs),
-      (error: unknown) => {
-        stopSoon(stop, failedGraceMs);
-        throw error;
-      },
-    );
-    settled.catch(() => {});
-    yield* steps(progress, stop.signal);
-    await settled;
-  } catch (error) {
-    throw failures[0] ?? error;
-  } finally {
-    stop.abort();
-  }
-}
+const transfer = (connection: Connection, reference: string, options: PullOptions) =>
+  runTransfer(connection, options.signal, async (scope) => {
+    const auth = await openAuth(connection, options, scope);
+    return endsOf(reference, options, auth?.id ?? '');
+  });
 
-/** As long as the daemon waits for a client that is slow to read. */
-const graceMs = 2_000;
-/** A call that was refused has told nothing. */
-const failedGraceMs = 100;
-
-/** The daemon ends the streams itself, but its answer may come before their last messages; then they are dropped. */
-function stopSoon(stop: AbortController, afterMs: number): void {
-  setTimeout(() => stop.abort(), afterMs).unref();
-}
-
-/** Ends quietly when the stream does: whether the pull went well is the Transfer call's to say. */
-async function* steps(
-  progress: MessageStream,
-  stopped: AbortSignal,
-): AsyncGenerator<PullProgress, void, void> {
-  try {
-    for await (const step of progress.receive(ProgressSchema)) {
-      yield {
-        event: step.event,
-        name: step.name,
-        parents: step.parents,
-        doneBytes: toSize(step.progress),
-        totalBytes: toSize(step.total),
-      };
-    }
-  } catch (error) {
-    if (!stopped.aborted) throw error;
-  }
-}
-
-function request(reference: string, options: PullOptions, progressId: string, authId: string | undefined) {
-  const resolver = {
-    authStream: authId ?? '',
-    defaultScheme: options.plainHttp === true ? 'http' : '',
-  };
-  const source = create(OCIRegistrySchema, { reference, resolver });
+function endsOf(reference: string, options: PullOptions, authStream: string): TransferEnds {
+  const resolver = { authStream, defaultScheme: options.plainHttp === true ? 'http' : '' };
   const platforms = (options.platforms ?? []).map(toPlatform);
   const destination = create(ImageStoreSchema, {
     name: reference,
@@ -155,9 +88,8 @@ function request(reference: string, options: PullOptions, progressId: string, au
     unpacks: unpacks(options, platforms),
   });
   return {
-    source: { typeUrl: OCIRegistrySchema.typeName, value: toBinary(OCIRegistrySchema, source) },
-    destination: { typeUrl: ImageStoreSchema.typeName, value: toBinary(ImageStoreSchema, destination) },
-    options: { progressStream: progressId },
+    source: endOf(OCIRegistrySchema, create(OCIRegistrySchema, { reference, resolver })),
+    destination: endOf(ImageStoreSchema, destination),
   };
 }
 
@@ -172,8 +104,7 @@ function unpacks(options: PullOptions, platforms: ReturnType<typeof toPlatform>[
 async function openAuth(
   connection: Connection,
   options: PullOptions,
-  signal: AbortSignal,
-  fail: (error: unknown) => void,
+  { signal, fail }: TransferScope,
 ): Promise<MessageStream | undefined> {
   if (options.credentials === undefined) return undefined;
   const stream = await openStream(connection, 'auth', signal);

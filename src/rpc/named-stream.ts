@@ -20,6 +20,7 @@ export class NamedStream {
   #queue: StreamItem[] = [];
   #closed = false;
   #waiting: (() => void)[] = [];
+  readonly #sent = Promise.withResolvers<void>();
 
   /** `incoming` is what the client sends after its first message; `signal` fires when the client is gone. */
   constructor(id: string, incoming: AsyncIterator<StreamItem>, signal: AbortSignal) {
@@ -50,16 +51,26 @@ export class NamedStream {
     this.#notify();
   }
 
+  /** Closes the stream and waits until everything is on its way, or the client is gone. */
+  async finish(): Promise<void> {
+    this.close();
+    await this.#sent.promise;
+  }
+
   /** What the service sends to the client, until the stream is closed or the client is gone. */
   async *outgoing(): AsyncGenerator<StreamItem> {
-    for (;;) {
-      const items = this.#queue;
-      this.#queue = [];
-      this.#notify();
-      yield* items;
-      if (this.#queue.length > 0) continue;
-      if (!this.#open()) return;
-      await this.#changed();
+    try {
+      for (;;) {
+        const items = this.#queue;
+        this.#queue = [];
+        this.#notify();
+        yield* items;
+        if (this.#queue.length > 0) continue;
+        if (!this.#open()) return;
+        await this.#changed();
+      }
+    } finally {
+      this.#sent.resolve();
     }
   }
 

@@ -1,6 +1,10 @@
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import {
+  type ImageExportStream,
+  ImageExportStreamSchema,
+  type ImageImportStream,
+  ImageImportStreamSchema,
   type ImageStore,
   ImageStoreSchema,
   type OCIRegistry,
@@ -10,6 +14,7 @@ import type { Platform as WirePlatform } from '../gen/containerd/types/types_pb.
 import type { Any } from '../oci/any.ts';
 import { normalizePlatform, type Platform } from '../oci/platform.ts';
 import { typeNameOf } from '../rpc/any.ts';
+import type { NamePrefix } from '../transfer/archive/names.ts';
 
 export interface RegistryEnd {
   readonly kind: 'registry';
@@ -23,8 +28,27 @@ export interface ImageStoreEnd {
   readonly label: string;
 }
 
+/** An archive on its way from the client. */
+export interface ImportEnd {
+  readonly kind: 'import stream';
+  readonly message: ImageImportStream;
+  readonly label: string;
+}
+
+/** An archive on its way to the client. */
+export interface ExportEnd {
+  readonly kind: 'export stream';
+  readonly message: ImageExportStream;
+  readonly label: string;
+}
+
 /** What a Transfer goes from or to. `label` is how containerd calls it in messages. */
-export type TransferEnd = RegistryEnd | ImageStoreEnd | { readonly kind: 'other'; readonly label: string };
+export type TransferEnd =
+  | RegistryEnd
+  | ImageStoreEnd
+  | ImportEnd
+  | ExportEnd
+  | { readonly kind: 'other'; readonly label: string };
 
 /** @throws invalid_argument when it is absent or cannot be decoded */
 export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): TransferEnd {
@@ -37,6 +61,14 @@ export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): 
     case ImageStoreSchema.typeName: {
       const message = decode(ImageStoreSchema, any, role);
       return { kind: 'image store', message, label: `Local Image Store (${message.name})` };
+    }
+    case ImageImportStreamSchema.typeName: {
+      const message = decode(ImageImportStreamSchema, any, role);
+      return { kind: 'import stream', message, label: 'Import Stream' };
+    }
+    case ImageExportStreamSchema.typeName: {
+      const message = decode(ImageExportStreamSchema, any, role);
+      return { kind: 'export stream', message, label: 'Export Stream' };
     }
     default:
       return { kind: 'other', label: any.typeUrl };
@@ -58,6 +90,17 @@ export function namesOf({ name, extraReferences }: ImageStore): string[] {
     .map((reference) => (reference.addDigest ? `${reference.name}@{digest}` : reference.name));
   return name === '' ? extra : [name, ...extra];
 }
+
+/** How the images of an archive are to be named. */
+export const prefixesOf = ({ extraReferences }: ImageStore): NamePrefix[] =>
+  extraReferences
+    .filter(({ isPrefix }) => isPrefix)
+    .map(({ name, allowOverwrite, addDigest, skipNamedDigest }) => ({
+      prefix: name,
+      allowOverwrite,
+      addDigest,
+      skipNamedDigest,
+    }));
 
 /**
  * Platforms to fetch. None means all, as in containerd, unless an unpack is asked for without a platform: that is a

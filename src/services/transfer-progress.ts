@@ -15,6 +15,14 @@ const words: Readonly<Partial<Record<TransferPhase, string>>> = {
   mounted: 'already exists',
 };
 
+/** What containerd says of an archive as a whole. */
+const sentences: Readonly<Partial<Record<TransferPhase, string>>> = {
+  importing: 'Importing',
+  imported: 'Completed import',
+  exporting: 'Exporting',
+  exported: 'Completed export',
+};
+
 /** How containerd calls the two ends of a transfer. */
 export interface EndLabels {
   readonly from: string;
@@ -40,6 +48,8 @@ export function toWireProgress(
       { event: 'pushed content', name: root, ...desc },
       { event: `Completed push to ${to}`, ...desc },
     ];
+  const sentence = sentences[step.phase];
+  if (sentence !== undefined) return [{ event: sentence }];
   if (step.phase === 'warning') return [{ event: `warning: ${step.name}` }];
   const { name, parent, offset, total } = step;
   const parents = [parent === undefined ? root : refKey(parent)];

@@ -12,6 +12,7 @@ import { pull } from '../transfer/pull.ts';
 import { push } from '../transfer/push.ts';
 import { tag } from '../transfer/tag.ts';
 import { endpointOf } from './registry-endpoints.ts';
+import { echo, exportTo, importFrom } from './transfer-archives.ts';
 import {
   fromWirePlatform,
   type ImageStoreEnd,
@@ -25,7 +26,8 @@ import { type EndLabels, toWireProgress } from './transfer-progress.ts';
 
 /**
  * The Transfer service: a registry to the image store is a pull, the image store to a registry a push, a registry to a
- * registry a copy, the image store to itself a tag. Other pairs answer not_implemented in containerd's words, upon which
+ * registry a copy, the image store to itself a tag, an import stream to the image store an import, the image store to an
+ * export stream an export, and an import stream to an export stream comes back as it is. Other pairs answer not_implemented in containerd's words, upon which
  * its clients fall back to doing the work themselves.
  */
 export function transferService(parts: TransferParts, streams: Streams): ServiceBinding {
@@ -77,6 +79,12 @@ function start(
     const ends = { from: endpointOf(streams, ctx, from.message), to: endpointOf(streams, ctx, to.message) };
     return { steps: copy(parts, ctx, ends), labels, root: from.message.reference };
   }
+  if (from.kind === 'import stream' && to.kind === 'image store')
+    return { steps: importFrom(parts, streams, ctx, from, to), labels, root: '' };
+  if (from.kind === 'image store' && to.kind === 'export stream')
+    return { steps: exportTo(parts, streams, ctx, from, to), labels, root: '' };
+  if (from.kind === 'import stream' && to.kind === 'export stream')
+    return { steps: echo(streams, ctx, from, to), labels, root: '' };
   throw notImplemented(`unable to transfer from ${from.label} to ${to.label}: not implemented`);
 }
 

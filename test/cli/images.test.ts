@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
-import { Stage } from './stage.ts';
+import { output } from '../kit/run.ts';
+import { program, Stage } from './stage.ts';
 
 let stage: Stage;
 before(async () => {
@@ -64,6 +66,49 @@ test('what cannot be pulled or found is told with the way on, and leaves nothing
     if (stderr !== '') assert.notEqual(status, 0);
   }
   assert.equal(await stage.ok('images', '-q'), '');
+});
+
+test('save and load carry images between namespaces, by file and by pipe, and Docker and OCI tools read them', async () => {
+  await stage.ok('pull', '-q', stage.image);
+  await stage.ok('tag', stage.image, 'mine:v1');
+  const archive = `${stage.daemon.dir}/images.tar`;
+  assert.equal(await stage.ok('save', '-o', archive, 'mine:v1', stage.image), '');
+  const manifest = await output('tar', ['-xOf', archive, 'manifest.json']);
+  assert.deepEqual(JSON.parse(manifest)[0].RepoTags, ['mine:v1', stage.image]);
+  assert.match(await output('skopeo', ['inspect', `docker-archive:${archive}:mine:v1`]), /"Architecture"/);
+  const loaded = await stage.ok('-n', 'loaded', 'load', '-q', '-i', archive);
+  assert.deepEqual(loaded.split('\n'), ['docker.io/library/mine:v1', stage.image]);
+  assert.equal(await stage.ok('-n', 'loaded', 'run', '--rm', 'mine:v1', 'echo', 'here'), 'here');
+  const piped = await output('bash', ['-c', `${program} save mine:v1 | ${program} -n piped load`], {
+    env: stage.env,
+  });
+  assert.equal(piped, 'docker.io/library/mine:v1');
+  for (const namespace of ['loaded', 'piped'])
+    for (const name of (await stage.ok('-n', namespace, 'images', '-q', '--no-trunc')).split('\n'))
+      await stage.berth(['-n', namespace, 'rmi', name]);
+  await stage.ok('rmi', 'mine:v1', stage.image);
+});
+
+test('what cannot be saved or loaded is told, and no file is left', async () => {
+  const file = `${stage.daemon.dir}/nothing.tar`;
+  const table: [string[], RegExp][] = [
+    [
+      ['save', '-o', file, 'nope'],
+      /no image is called "nope"|image "docker\.io\/library\/nope:latest": not found/,
+    ],
+    [['save', '-o', '/nonexistent/x.tar', 'nope'], /not found|ENOENT/],
+    [['load', '-i', '/nonexistent/x.tar'], /ENOENT|no such file/],
+    [['load', '-i', '/etc/passwd'], /archive|tar/],
+  ];
+  for (const [args, message] of table) {
+    const { status, stderr } = await stage.berth(args);
+    assert.match(stderr, message, args.join(' '));
+    assert.notEqual(status, 0);
+  }
+  assert.deepEqual(
+    readdirSync(stage.daemon.dir).filter((name) => name.startsWith('nothing')),
+    [],
+  );
 });
 
 test('a login is taken from the command line and from the file of docker login', async () => {

@@ -51,8 +51,6 @@ async function storeIndex(content: ContentStore, ctx: Context, bytes: Uint8Array
   const index = parseManifest(bytes, mediaTypes.ociIndex);
   if (index.kind !== 'index') throw invalidArgument(`archive: ${archiveFiles.index} is not an index`);
   // Its labels come when something holds it: children of platforms that are left out need not be here.
-  await storeBytes(content, ctx, bytes);
-  const descriptor = { mediaType: index.mediaType, digest: digestBytes(bytes), size: bytes.byteLength };
+  const descriptor = { mediaType: index.mediaType, ...(await storeBytes(content, ctx, bytes)) };
   return { index, descriptor };
 }
-

@@ -30,7 +30,10 @@ export async function collectImage(
   platforms: readonly Platform[] | 'all',
 ): Promise<CollectedImage> {
   const indexes: Descriptor[] = [];
-  const { images } = await planImages(noting(localDocuments(parts), indexes), ctx, target, { platforms, name });
+  const { images } = await planImages(noting(localDocuments(parts), indexes), ctx, target, {
+    platforms,
+    name,
+  });
   const inside = images.flatMap(({ manifest, document }) => [manifest, document.config, ...document.layers]);
   for (const blob of inside) await requireBlob(parts.content, ctx, blob, name);
   return {
@@ -60,7 +63,9 @@ async function requireBlob(
     await content.info(ctx, digest);
   } catch (error) {
     if (!isKind(error, 'not_found')) throw error;
-    throw invalidArgument(`image ${name}: content ${digest} is not here, pull the image for this platform first`);
+    throw invalidArgument(
+      `image ${name}: content ${digest} is not here, pull the image for this platform first`,
+    );
   }
 }
 

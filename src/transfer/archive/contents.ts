@@ -95,7 +95,7 @@ async function storeFile(
 ): Promise<StoredBlob> {
   await using ingest = await Ingest.open(content, ctx, findBlobDigest(path));
   await eachChunk(steps, (chunk) => ingest.write(chunk));
-  return ingest.commit(sizeBytes);
+  return await ingest.commit(sizeBytes);
 }
 
 const skip = (steps: AsyncGenerator<ArchiveStep>) => eachChunk(steps, async () => {});

@@ -128,5 +128,5 @@ async function gzipped(content: ContentStore, ctx: Context, { digest }: StoredBl
     },
     { signal: ctx.signal },
   );
-  return ingest.commit(size, { [labelNames.uncompressed]: digest });
+  return await ingest.commit(size, { [labelNames.uncompressed]: digest });
 }

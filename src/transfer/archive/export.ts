@@ -2,16 +2,17 @@ import { createHash } from 'node:crypto';
 import type { Context } from '../../async/context.ts';
 import type { ContentStore } from '../../content/store.ts';
 import { dataLoss, invalidArgument } from '../../errors/error.ts';
-import { isNonDistributable, mediaTypes } from '../../oci/media-types.ts';
+import { memberHeader, padding } from '../../layers/diff/member-header.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { algorithmOf, type Digest } from '../../oci/digest.ts';
+import { isNonDistributable, mediaTypes } from '../../oci/media-types.ts';
 import type { Platform } from '../../oci/platform.ts';
 import { familiarReference, parseReference } from '../../oci/reference.ts';
 import { withLease } from '../lease.ts';
 import type { TransferParts } from '../parts.ts';
+import type { Report } from '../progress.ts';
 import { type CollectedImage, collectImage } from './collect.ts';
 import { archiveFiles, blobPath } from './layout.ts';
-import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts';
 
 /** Which images go into an archive, and how. */
 export interface ExportRequest {
@@ -40,16 +41,20 @@ export async function exportImages(
   ctx: Context,
   request: ExportRequest,
   write: ArchiveSink,
+  report: Report,
 ): Promise<void> {
   const names = [...new Set(request.names)];
   if (names.length === 0) throw invalidArgument('no image to export');
-  if (names.length > maxImages) throw invalidArgument(`${names.length} images, at most ${maxImages} at a time`);
+  if (names.length > maxImages)
+    throw invalidArgument(`${names.length} images, at most ${maxImages} at a time`);
   await withLease(parts.leases, ctx, async (leased) => {
     const images: CollectedImage[] = [];
+    report({ phase: 'exporting', name: '', offset: 0, total: 0 });
     for (const name of names) images.push(await collect(parts, leased, name, request));
     await writeDocuments(images, request, write);
     await writeBlobs(parts.content, leased, images, write);
-    await write(tarEnd());
+    await write(Buffer.alloc(1024));
+    report({ phase: 'exported', name: '', offset: 0, total: 0 });
   });
 }
 
@@ -72,7 +77,11 @@ async function writeDocuments(
   { skipDockerManifest = false }: ExportRequest,
   write: ArchiveSink,
 ): Promise<void> {
-  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: images.map(({ target }) => target) };
+  const index = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociIndex,
+    manifests: images.map(({ target }) => target),
+  };
   await writeJson(archiveFiles.layout, { imageLayoutVersion: '1.0.0' }, write);
   await writeJson(archiveFiles.index, index, write);
   const docker = dockerList(images);
@@ -82,7 +91,7 @@ async function writeDocuments(
 async function writeJson(path: string, value: unknown, write: ArchiveSink): Promise<void> {
   const bytes = Buffer.from(JSON.stringify(value));
   const sizeBytes = bytes.length;
-  await write(Buffer.concat([tarHeader({ path, mode: 0o444, sizeBytes }), bytes, tarPadding(sizeBytes)]));
+  await write(Buffer.concat([fileHeader(path, sizeBytes), bytes, padding(sizeBytes)]));
 }
 
 interface DockerImage {
@@ -112,7 +121,9 @@ function dockerList(images: readonly CollectedImage[]): DockerImage[] {
 function dockerTag(name: string): string[] {
   try {
     const reference = parseReference(name);
-    return reference.tag === undefined || reference.digest !== undefined ? [] : [familiarReference(reference)];
+    return reference.tag === undefined || reference.digest !== undefined
+      ? []
+      : [familiarReference(reference)];
   } catch {
     return [];
   }
@@ -126,7 +137,7 @@ async function writeBlobs(
 ): Promise<void> {
   const blobs = new Map(images.flatMap(({ blobs }) => blobs.map((blob) => [blob.digest, blob] as const)));
   const directories = new Set([...blobs.keys()].map((digest) => `blobs/${algorithmOf(digest)}/`));
-  for (const path of ['blobs/', ...directories]) await write(tarHeader({ path, mode: 0o755, sizeBytes: 0 }));
+  for (const path of ['blobs/', ...directories]) await write(directoryHeader(path));
   for (const blob of blobs.values()) await writeBlob(content, ctx, blob, write);
 }
 
@@ -140,7 +151,7 @@ async function writeBlob(
   if (reader.sizeBytes !== size)
     throw dataLoss(`content ${digest}: has ${reader.sizeBytes} bytes, described with ${size}`);
   const hash = createHash(algorithmOf(digest));
-  await write(tarHeader({ path: blobPath(digest), mode: 0o444, sizeBytes: size }));
+  await write(fileHeader(blobPath(digest), size));
   for await (const chunk of reader.stream()) {
     ctx.signal.throwIfAborted();
     hash.update(chunk);
@@ -148,5 +159,12 @@ async function writeBlob(
   }
   const found = `${algorithmOf(digest)}:${hash.digest('hex')}`;
   if (found !== digest) throw dataLoss(`content ${digest}: its bytes are those of ${found}`);
-  await write(tarPadding(size));
+  await write(padding(size));
 }
+
+/** No owner and no time, so that equal archives have equal bytes. */
+const anonymous = { uid: 0, gid: 0, mtimeNs: 0n } as const;
+const fileHeader = (name: string, sizeBytes: number): Buffer =>
+  memberHeader({ ...anonymous, name, flag: '0', mode: 0o444, sizeBytes });
+const directoryHeader = (name: string): Buffer =>
+  memberHeader({ ...anonymous, name, flag: '5', mode: 0o755, sizeBytes: 0 });

@@ -1,15 +1,10 @@
 import type { Context } from '../../async/context.ts';
-import { invalidArgument, isKind, notFound, wrap } from '../../errors/error.ts';
+import { invalidArgument, isKind, wrap } from '../../errors/error.ts';
 import { decompress } from '../../layers/decompress.ts';
 import type { Image } from '../../metadata/image-store.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import { digestBytes } from '../../oci/digest.ts';
-import { fieldOf, objectAt } from '../../oci/json-fields.ts';
-import { labelNames } from '../../oci/label-names.ts';
-import { type Index, manifestLimitBytes, parseManifest } from '../../oci/manifest.ts';
 import { mediaTypes } from '../../oci/media-types.ts';
 import type { Platform } from '../../oci/platform.ts';
-import { parseStrictJson } from '../../oci/strict-json.ts';
 import { addLabels } from '../blobs.ts';
 import { type Documents, localDocuments } from '../documents.ts';
 import { childLabels } from '../labels.ts';
@@ -17,8 +12,8 @@ import { withLease } from '../lease.ts';
 import type { TransferParts } from '../parts.ts';
 import { planImages } from '../plan.ts';
 import { imageFor, type PlannedImage } from '../planned-image.ts';
-import { ProgressFeed, type Report, type TransferProgress } from '../progress.ts';
-import { recordImage } from '../record.ts';
+import type { Report, TransferProgress } from '../progress.ts';
+import { reporting } from '../reporting.ts';
 import { snapshotterOf, unpackImage } from '../unpack.ts';
 import { indexOf } from './archive-index.ts';
 import { storeContents } from './contents.ts';
@@ -48,25 +43,14 @@ export interface ImportRequest {
  * @throws invalid_argument (no archive, malformed), failed_precondition (wrong bytes), not_found (platform, missing blob),
  *   resource_exhausted (limits, disk), data_loss (wrong diff ID)
  */
-export async function* importImages(
+export function importImages(
   parts: TransferParts,
   ctx: Context,
   request: ImportRequest,
 ): AsyncGenerator<TransferProgress, readonly Image[], void> {
-  const feed = new ProgressFeed();
-  const stop = new AbortController();
-  const inner = { ...ctx, signal: AbortSignal.any([ctx.signal, stop.signal]) };
-  const work = withLease(parts.leases, inner, (leased) =>
-    importReporting(parts, leased, request, feed.report),
-  ).finally(() => feed.end());
-  work.catch(() => {}); // seen below, unless the reader leaves
-  try {
-    yield* feed;
-    return await work;
-  } finally {
-    stop.abort();
-    await work.catch(() => {});
-  }
+  return reporting(ctx, (inner, report) =>
+    withLease(parts.leases, inner, (leased) => importReporting(parts, leased, request, report)),
+  );
 }
 
 async function importReporting(
@@ -75,6 +59,7 @@ async function importReporting(
   request: ImportRequest,
   report: Report,
 ): Promise<readonly Image[]> {
+  report({ phase: 'importing', name: '', offset: 0, total: 0 });
   const contents = await storeContents(
     parts.content,
     ctx,
@@ -93,7 +78,9 @@ async function importReporting(
       ctx.log.warn({ error, digest: child.digest }, 'image of an archive left out');
     }
   if (chosen.length === 0) throw refused[0] ?? invalidArgument('archive: holds no image');
-  return recordAll(parts, ctx, request, chosen, descriptor, report);
+  const images = await recordAll(parts, ctx, request, chosen, descriptor, report);
+  report({ phase: 'imported', name: '', offset: 0, total: 0 });
+  return images;
 }
 
 async function* buffers(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {

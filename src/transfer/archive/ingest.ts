@@ -20,6 +20,8 @@ export class Ingest implements AsyncDisposable {
   readonly #ref: string;
   readonly #expected: Digest | undefined;
   #writer: ContentWriter | undefined;
+  /** Another namespace has the blob: the writer begins with all its bytes. */
+  #whole = false;
 
   private constructor(content: ContentStore, ctx: Context, ref: string, expected: Digest | undefined) {
     this.#content = content;
@@ -33,6 +35,7 @@ export class Ingest implements AsyncDisposable {
     const ingest = new Ingest(content, ctx, `archive-${randomBytes(8).toString('hex')}`, expected);
     try {
       ingest.#writer = await content.writer(ctx, { ref: ingest.#ref, expected });
+      ingest.#whole = ingest.#writer.status.offset > 0;
     } catch (error) {
       if (!isKind(error, 'already_exists')) throw error;
     }
@@ -41,7 +44,7 @@ export class Ingest implements AsyncDisposable {
 
   async write(chunk: Uint8Array): Promise<void> {
     this.#ctx.signal.throwIfAborted();
-    await this.#writer?.write(chunk);
+    if (!this.#whole) await this.#writer?.write(chunk);
   }
 
   /** @throws failed_precondition when the bytes are not what their name promised */
@@ -73,5 +76,5 @@ export async function storeBytes(
 ): Promise<StoredBlob> {
   await using ingest = await Ingest.open(content, ctx, digestBytes(bytes));
   await ingest.write(bytes);
-  return ingest.commit(bytes.byteLength, labels);
+  return await ingest.commit(bytes.byteLength, labels);
 }
