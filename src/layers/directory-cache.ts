@@ -1,9 +1,10 @@
+import { readlinkSync } from 'node:fs';
 import { codeOf } from '../errors/error.ts';
 import { openInRoot } from '../sys/beneath.ts';
 import { O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { mkdirAt, readlinkAt } from '../sys/files.ts';
-import { splitPath, toPath } from './member-path.ts';
+import { joinPath, splitPath, toPath } from './member-path.ts';
 import type { ByteString } from './tar-entry.ts';
 import { badTar } from './tar-numbers.ts';
 
@@ -19,9 +20,10 @@ const maxLinks = 40;
 export class DirectoryCache implements Disposable {
   readonly #root: Fd;
   readonly #open = new Map<ByteString, Fd>();
+  readonly #realPaths = new Map<ByteString, ByteString>();
   readonly #onMake: (path: ByteString) => void;
 
-  /** @param onMake is called with each directory that had to be made (0755) because a member needed it */
+  /** @param onMake is called with the real path of each directory that had to be made (0755) as a member needed it */
   constructor(root: Fd, onMake: (path: ByteString) => void) {
     this.#root = root;
     this.#onMake = onMake;
@@ -37,15 +39,27 @@ export class DirectoryCache implements Disposable {
     try {
       return this.#cached(path) ?? this.#store(path, this.#resolve(path));
     } catch (error) {
-      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '')) return undefined;
+      if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(codeOf(error) ?? '')) return undefined;
       throw error;
     }
+  }
+
+  /** Where the directory at `path` really is, without links on the way; '' for the root. Made where missing. */
+  realPath(path: ByteString): ByteString {
+    const known = path === '' ? '' : this.#realPaths.get(path);
+    if (known !== undefined) return known;
+    const root = readlinkSync(this.#root.procPath, 'latin1');
+    const real = readlinkSync(this.ensure(path).procPath, 'latin1').slice(root.length).replace(/^\//, '');
+    if (this.#realPaths.size >= maxOpen) this.#realPaths.clear();
+    this.#realPaths.set(path, real);
+    return real;
   }
 
   /** Must be called when a directory or symlink was removed: paths may mean something else now. */
   forget(): void {
     for (const fd of this.#open.values()) fd.close();
     this.#open.clear();
+    this.#realPaths.clear();
   }
 
   [Symbol.dispose](): void {
@@ -77,7 +91,7 @@ export class DirectoryCache implements Disposable {
       this.#followDangling(parent, directory, base, links);
       return;
     }
-    this.#onMake(path);
+    this.#onMake(joinPath(this.realPath(directory), base));
   }
 
   /** A symlink to nowhere is on the way: the place it points to (inside the root) becomes a directory. */

@@ -7,7 +7,7 @@ import { DirectoryCache } from './directory-cache.ts';
 import { FileWriter } from './file-writer.ts';
 import { exists, isDirectory, translate } from './member-faults.ts';
 import { type Created, setNamedMetadata } from './member-metadata.ts';
-import { type MemberPath, parseMemberPath, toPath, whiteoutOf } from './member-path.ts';
+import { joinPath, type MemberPath, parseMemberPath, toPath, whiteoutOf } from './member-path.ts';
 import { printable } from './pax.ts';
 import { removeSync } from './remove-sync.ts';
 import { makeSpecial } from './special-files.ts';
@@ -35,7 +35,7 @@ export class DirectoryWriter implements TarSink, Disposable {
   readonly #options: DirectoryWriterOptions;
   readonly #cache: DirectoryCache;
   readonly #whiteouts: Whiteouts;
-  /** Directories to be described at the end, by path; `undefined` for those no member describes. */
+  /** Directories to be described at the end, by real path; `undefined` for those no member describes. */
   readonly #directories = new Map<ByteString, { entry: TarEntry; created: Created } | undefined>();
   readonly #lateLinks = new Map<ByteString, ByteString>();
   /** The file whose bytes are coming. */
@@ -156,7 +156,8 @@ export class DirectoryWriter implements TarSink, Disposable {
       if (isDirectory(parent, name)) created = { ...created, rootOwned: false, mode: -1 };
       else this.#replaceByDirectory(parent, member, mode);
     }
-    this.#directories.set(member.path, { entry, created });
+    const path = joinPath(this.#cache.realPath(member.directory), member.base);
+    this.#directories.set(path, { entry, created });
   }
 
   #replaceByDirectory(parent: Fd, member: MemberPath, mode: number): void {

@@ -24,7 +24,7 @@ export function parseMemberPath(name: ByteString): MemberPath | undefined {
   const base = parts.pop();
   if (base === undefined) return undefined;
   const directory = parts.join('/');
-  return { directory, base, path: directory === '' ? base : `${directory}/${base}` };
+  return { directory, base, path: joinPath(directory, base) };
 }
 
 /** What a member name says beyond naming a file (image-spec layer.md, "Whiteouts"). */
@@ -65,3 +65,7 @@ export function splitPath(path: ByteString): { directory: ByteString; base: Byte
     ? { directory: '', base: path }
     : { directory: path.slice(0, slash), base: path.slice(slash + 1) };
 }
+
+/** A name in a directory; '' is the root. */
+export const joinPath = (directory: ByteString, base: ByteString): ByteString =>
+  directory === '' ? base : `${directory}/${base}`;

@@ -5,7 +5,7 @@ import { mknodAt } from '../sys/files.ts';
 import { statAt, typeOf } from '../sys/stat.ts';
 import { pathIn, setXattr } from '../sys/xattr.ts';
 import type { DirectoryCache } from './directory-cache.ts';
-import { toPath } from './member-path.ts';
+import { joinPath, toPath } from './member-path.ts';
 import type { ByteString } from './tar-entry.ts';
 import type { Whiteouts } from './whiteout-contract.ts';
 
@@ -26,7 +26,7 @@ export class OverlayWhiteouts implements Whiteouts {
       mknodAt(parent, toPath(base), S_IFCHR, 0, 0);
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
-      const path = directory === '' ? base : `${directory}/${base}`;
+      const path = joinPath(directory, base);
       if (typeOf(statAt(parent, toPath(base))) === S_IFDIR) this.hideAll(path);
     }
   }

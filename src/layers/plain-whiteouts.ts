@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { S_IFDIR } from '../sys/constants.ts';
 import { statAt, typeOf } from '../sys/stat.ts';
 import type { DirectoryCache } from './directory-cache.ts';
-import { splitPath, toPath } from './member-path.ts';
+import { joinPath, splitPath, toPath } from './member-path.ts';
 import { removeSync } from './remove-sync.ts';
 import type { ByteString } from './tar-entry.ts';
 import type { Whiteouts } from './whiteout-contract.ts';
@@ -18,7 +18,7 @@ export class PlainWhiteouts implements Whiteouts {
   }
 
   hide(directory: ByteString, base: ByteString): void {
-    const path = directory === '' ? base : `${directory}/${base}`;
+    const path = joinPath(directory, base);
     if (this.#own.has(path)) {
       this.#clear(path);
       return;
@@ -55,7 +55,7 @@ export class PlainWhiteouts implements Whiteouts {
 
   #clearEntry(directory: ByteString, name: Buffer): void {
     const base = name.toString('latin1');
-    const path = directory === '' ? base : `${directory}/${base}`;
+    const path = joinPath(directory, base);
     const dir = this.#cache.find(directory);
     if (dir === undefined) return;
     if (!this.#own.has(path)) removeSync(dir, toPath(base));

@@ -10,9 +10,10 @@ import { tools } from './paths.ts';
 /** The mount of a layer file. */
 export const layerMount = (path: string) => [{ type: 'erofs', source: path, options: ['ro'] }];
 
-/** Fails, with what it says, unless fsck.erofs finds nothing wrong. */
+/** Fails, with what it says, unless fsck.erofs finds nothing wrong. It goes down a deep tree by recursion. */
 export function fsckErofs(path: string): void {
-  execFileSync(join(tools, 'erofs/bin/fsck.erofs'), [path], { stdio: 'pipe', maxBuffer: 1 << 26 });
+  const command = ['-c', 'ulimit -s unlimited; exec "$0" "$1"', join(tools, 'erofs/bin/fsck.erofs'), path];
+  execFileSync('sh', command, { stdio: 'pipe', maxBuffer: 1 << 26 });
 }
 
 /** Mounted layers, top first. Disposing unmounts them. */

@@ -20,6 +20,7 @@ import { finishLayer } from '../../src/layers/unfinished.ts';
 import { statAt } from '../../src/sys/stat.ts';
 import { withTempMount } from '../../src/sys/temp-mount.ts';
 import { getXattr, listXattrs, setXattr } from '../../src/sys/xattr.ts';
+import { layerMount } from '../kit/layer-files.ts';
 import { dir, file, hardlink, paxHeader, symlink, tar } from '../kit/tar-builder.ts';
 import { applyTar, makeSandbox, type Sandbox, upperMount } from './sandbox.ts';
 
@@ -159,8 +160,13 @@ test('security.md §1.7, xattrs: no layer sets attributes that overlayfs or the 
   ];
   const pax = Object.fromEntries([...hostile, 'user.kept'].map((name) => [`SCHILY.xattr.${name}`, 'y']));
   await applyTar(tar(dir('d', { pax }), file('f', '', { pax })), upperMount(sandbox.target));
-  for (const name of ['d', 'f'])
-    assert.deepEqual(listXattrs(join(sandbox.target, name)).map(String), ['user.kept']);
+  const layerFile = join(sandbox.path, 'layer');
+  await applyTar(tar(dir('d', { pax }), file('f', '', { pax })), { layerFile });
+  await withTempMount(layerMount(layerFile), async (mounted) => {
+    for (const root of [sandbox.target, mounted])
+      for (const name of ['d', 'f'])
+        assert.deepEqual(listXattrs(join(root, name)).map(String), ['user.kept']);
+  });
 });
 
 test('holes stay holes', async () => {
@@ -310,6 +316,7 @@ test('100,000 opaque whiteouts cost no more than one each (CVE-2026-95838)', asy
     assert.ok((await seconds(many, kind === 'plain' ? { directory } : upperMount(directory))) < 5);
     assert.equal(existsSync(join(directory, 'd/f0')), true);
   }
+  assert.ok((await seconds(many, { layerFile: join(sandbox.path, 'layer') })) < 5);
 });
 
 test('cancelling stops within a second and is told as aborted', async () => {

@@ -3,12 +3,15 @@ import { lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isKind } from '../../src/errors/error.ts';
+import { mountAll, unmountAll } from '../../src/sys/mount.ts';
+import { fsckErofs, layerMount } from '../kit/layer-files.ts';
 import { dir, file, hardlink, symlink, type TarMember, tar } from '../kit/tar-builder.ts';
 import { applyTar, makeSandbox, type Sandbox, upperMount } from './sandbox.ts';
 
 /**
  * The extraction matrix of security.md §1.7 (the cases of containerd's TestBreakouts by name; CVE-2014-6407,
- * CVE-2014-9357, CVE-2025-11395), over an empty directory, one that has files, and an overlay's upperdir. Whatever the outcome, the host beside the target must not change.
+ * CVE-2014-9357, CVE-2025-11395), over an empty directory, one that has files, and an overlay's
+ * upperdir, and as a layer file. Whatever the outcome, the host beside the target must not change.
  */
 interface Case {
   readonly members: (s: Sandbox) => (TarMember | Buffer)[];
@@ -186,6 +189,10 @@ const cases: Record<string, Case> = {
     outcome: { 'd/x': 'own' },
   },
   WhiteoutOfOwnDirectory: { members: () => [file('d/x', 'own'), file('.wh.d')], outcome: { 'd/x': 'own' } },
+  OverrideSymlinkInDirectory: {
+    members: () => [symlink('d/l', 'x'), file('d/l', 'own'), dir('d/e'), file('d/e', 'own too')],
+    outcome: { 'd/l': 'own', 'd/e': 'own too' },
+  },
   OrdinaryFiles: {
     members: () => [dir('d'), file('d/f', 'data'), symlink('d/l', 'f'), hardlink('d/h', 'd/f')],
     outcome: { 'd/f': 'data', 'd/l': isLink, 'd/h': 'data' },
@@ -200,9 +207,22 @@ const targets = {
     return { directory: s.target };
   },
   'an upperdir': (s: Sandbox) => upperMount(s.target),
+  'a layer file': (s: Sandbox) => ({ layerFile: layerFileOf(s) }),
 };
 
-/** In an upperdir a link to nothing may be one to a lower layer, so it is told apart and not refused. */
+const layerFileOf = (s: Sandbox) => join(s.target, 'layer');
+
+/** What is to be looked at in the target: a layer file is mounted over it. */
+async function shown(place: string, s: Sandbox): Promise<AsyncDisposable> {
+  if (place !== 'a layer file') return { [Symbol.asyncDispose]: async () => {} };
+  fsckErofs(layerFileOf(s));
+  await mountAll(layerMount(layerFileOf(s)), s.target);
+  return { [Symbol.asyncDispose]: async () => void (await unmountAll(s.target)) };
+}
+
+const keepsLateLinks = (place: string) => place === 'an upperdir' || place === 'a layer file';
+
+/** In a layer that goes onto others a link to nothing may be one to a lower layer, so it is told apart and not refused. */
 const isLateLink = (name: string) => /^Hardlink(Absolute|Direct.*|IntoReplaced)$/.test(name);
 
 for (const [place, targetIn] of Object.entries(targets))
@@ -212,12 +232,13 @@ for (const [place, targetIn] of Object.entries(targets))
         using sandbox = makeSandbox();
         const to = targetIn(sandbox);
         const applied = applyTar(tar(...members(sandbox)), to);
-        if (outcome === 'invalid' && place === 'an upperdir' && isLateLink(name))
+        if (outcome === 'invalid' && keepsLateLinks(place) && isLateLink(name))
           assert.equal((await applied).unfinished?.links.length, 1);
         else if (outcome === 'invalid')
           await assert.rejects(applied, (error) => isKind(error, 'invalid_argument'));
         else {
           await applied;
+          await using _ = await shown(place, sandbox);
           for (const [path, expected] of Object.entries(outcome)) {
             if (typeof expected === 'function') expected(join(sandbox.target, path));
             else assert.equal(readFileSync(join(sandbox.target, path), 'utf8'), expected);

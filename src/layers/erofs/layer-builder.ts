@@ -6,7 +6,7 @@ import { printable } from '../pax.ts';
 import type { ByteString, TarEntry, TarSink } from '../tar-entry.ts';
 import { badTar } from '../tar-numbers.ts';
 import type { Unfinished } from '../unfinished.ts';
-import { blockBytes, dataAt, nullBlock } from './format.ts';
+import { blockBytes, dataAt, maxNameBytes, nullBlock } from './format.ts';
 import { type Directory, LayerTree, pathOf } from './layer-tree.ts';
 import type { LayerFiles } from './layout.ts';
 import type { SparseFile } from './sparse-map.ts';
@@ -118,6 +118,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
     const target = parseMemberPath(entry.linkName);
     if (target === undefined) throw badTar(`${printable(entry.name)} links to the root`);
     if (target.path === member.path) throw badTar(`${printable(entry.name)} links to itself`);
+    if (target.base.length > maxNameBytes) throw badTar(`${printable(entry.name)} links to too long a name`);
     this.tree.remove(parent, member.base);
     const inode = this.tree.find(target.directory)?.children.get(target.base);
     if (inode === undefined) {

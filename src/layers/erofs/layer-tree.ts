@@ -19,6 +19,9 @@ export interface Directory {
   implicit: boolean;
 }
 
+/** Why there is no directory at a path, in the kernel's words. */
+type Fault = 'ENOENT' | 'ENOTDIR' | 'ELOOP' | 'ENAMETOOLONG';
+
 /** Longest path the kernel takes in one piece, without the NUL. */
 const maxPathBytes = 4095;
 const maxLinks = 40;
@@ -60,7 +63,7 @@ export class LayerTree {
     return this.#get(path, 0);
   }
 
-  /** The directory at `path`; undefined where there is none. @throws invalid_argument when a name is too long */
+  /** The directory at `path`; undefined where there is none. */
   find(path: ByteString): Directory | undefined {
     const found = this.#resolve(path);
     return typeof found === 'string' ? undefined : found;
@@ -128,6 +131,7 @@ export class LayerTree {
     if (typeof found !== 'string') return found;
     if (found === 'ENOTDIR') throw badTar(`a parent of ${JSON.stringify(path)} is not a directory`);
     if (found === 'ELOOP') throw badTar(`too many links on the way to ${JSON.stringify(path)}`);
+    if (found === 'ENAMETOOLONG') throw badTar(`a path or name that is too long`);
     this.#make(path, links);
     return this.#get(path, links + 1);
   }
@@ -151,11 +155,11 @@ export class LayerTree {
     this.#get(place.replace(/^\/+|\/+$/g, ''), links + 1);
   }
 
-  #resolve(path: ByteString): Directory | 'ENOENT' | 'ENOTDIR' | 'ELOOP' {
+  #resolve(path: ByteString): Directory | Fault {
     if (path === '') return this.root;
     const cached = this.#cache.get(path);
     if (cached !== undefined) return cached;
-    if (path.length > maxPathBytes) throw badTar(`a path of more than ${maxPathBytes} bytes`);
+    if (path.length > maxPathBytes) return 'ENAMETOOLONG';
     const found = this.#walk(path);
     if (typeof found === 'string') return found;
     if (this.#cache.size >= maxCached) this.#cache.clear();
@@ -163,7 +167,7 @@ export class LayerTree {
     return found;
   }
 
-  #walk(path: ByteString): Directory | 'ENOENT' | 'ENOTDIR' | 'ELOOP' {
+  #walk(path: ByteString): Directory | Fault {
     let directory = this.root;
     let links = 0;
     const rest = path.split('/').reverse();
@@ -173,7 +177,7 @@ export class LayerTree {
         directory = directory.parent ?? directory;
         continue;
       }
-      if (name.length > maxNameBytes) throw badTar(`a name of more than ${maxNameBytes} bytes`);
+      if (name.length > maxNameBytes) return 'ENAMETOOLONG';
       const inode = directory.children.get(name);
       if (inode === undefined) return 'ENOENT';
       const next = this.#directories.get(inode);
