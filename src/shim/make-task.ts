@@ -1,4 +1,5 @@
 import { failedPrecondition } from '../errors/error.ts';
+import { rouseCgroupMoves } from '../sys/cgroup-migration.ts';
 import { undoCreate } from './half-made.ts';
 import { makeInit } from './make-process.ts';
 import { runcDir, startRunc } from './runc-container.ts';
@@ -9,6 +10,7 @@ import { mountRootfs, refuseLedAstray, unmountRootfs } from './task-rootfs.ts';
 /** Mounts the root, opens the streams and has the runtime make the container. All or nothing. */
 export function createTask(task: Task): Promise<void> {
   const { request, init, runtime } = task;
+  void rouseCgroupMoves();
   return init.exclusive(async () => {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => removeRecord(request.bundle));

@@ -1,4 +1,5 @@
 import { alreadyExists, failedPrecondition } from '../errors/error.ts';
+import { rouseCgroupMoves } from '../sys/cgroup-migration.ts';
 import { checkIdentifier } from './identifier.ts';
 import { refuseMagicExec } from './led-astray.ts';
 import { makeExec, removeExecFiles } from './make-process.ts';
@@ -15,6 +16,7 @@ export function addExec(task: Task, execId: string, paths: StdioPaths, spec: Uin
   if (status === 'paused' || status === 'stopped')
     throw failedPrecondition(`cannot exec in a ${status} state`);
   refuseMagicExec(spec);
+  void rouseCgroupMoves();
   const process = task.addExec(execId, paths, spec);
   process.status = 'created';
   task.around.events.execAdded(task, execId);
@@ -50,6 +52,7 @@ export async function deleteExec(task: Task, execId: string): Promise<TaskProces
 }
 
 async function runExec(task: Task, process: TaskProcess, spec: Uint8Array): Promise<void> {
+  void rouseCgroupMoves();
   await using undo = new AsyncDisposableStack();
   const stdio = task.openStdio(process);
   const watched = await makeExec(task.request, process.execId, spec, stdio);
