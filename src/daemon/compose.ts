@@ -80,7 +80,7 @@ const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: 
 
 function openTransfers(current: () => Config, layout: Layout, metadata: Metadata): TransferParts {
   const { content, images, leases, snapshotters } = metadata;
-  const { maxConcurrentDownloads, maxConcurrentUnpacks } = current();
+  const { maxConcurrentDownloads, maxConcurrentUnpacks, contentSharing } = current();
   return transferParts({
     content,
     images,
@@ -90,6 +90,7 @@ function openTransfers(current: () => Config, layout: Layout, metadata: Metadata
     platform: hostPlatform(),
     hostsDirs: () => current().hostsDirs,
     contentRoot: layout.content,
+    isolated: contentSharing === 'isolated',
     maxDownloads: maxConcurrentDownloads,
     maxUnpacks: maxConcurrentUnpacks || availableParallelism(),
   });

@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, namespaceOf } from '../async/context.ts';
 import type { ContentStore, ContentWriter } from '../content/store.ts';
-import { failedPrecondition, isKind } from '../errors/error.ts';
+import { failedPrecondition, isKind, unavailable } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Reference } from '../oci/reference.ts';
+import { BatchedWriter } from './batched-writer.ts';
 import { refKey, sourceLabel } from './labels.ts';
 import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
-import { type Report, throttled } from './progress.ts';
+import { type Customer, throttled } from './progress.ts';
 
 type Labels = Readonly<Record<string, string>>;
 /** Streams the bytes of a blob from `offset`. */
@@ -19,18 +20,25 @@ export interface Source {
   readonly doubt?: (descriptor: Descriptor) => boolean;
 }
 
-/** A blob to bring here: what it is, what it is called and who wants to know. */
+/** A blob to bring here: what it is, what it is called and on whose behalf. */
 export interface Wanted {
   readonly descriptor: Descriptor;
   readonly reference: Reference;
   readonly parent?: Descriptor | undefined;
   readonly labels?: Labels;
-  readonly report: Report;
+  readonly customer: Customer;
+}
+
+/** What all who wait for one blob are told. */
+export interface BlobStep {
+  readonly phase: 'downloading';
+  readonly offset: number;
 }
 
 /**
- * Makes sure a blob is in the content store, verified, leased and labelled, downloading it at most once however many
- * callers want it. A download that was cut off goes on where it stopped.
+ * Makes sure a blob is in the content store, verified, leased and labelled. However many callers want it, in whatever
+ * namespaces, it is downloaded once; one that goes away leaves the download to the others, and what was cut off goes on
+ * where it stopped. Where another namespace has the bytes they only get a name in this one, unless content is isolated.
  * @throws failed_precondition (wrong size or digest; the bad bytes are dropped), and what the source throws
  */
 export async function ensureBlob(
@@ -39,20 +47,52 @@ export async function ensureBlob(
   wanted: Wanted,
   source: Source,
 ): Promise<void> {
-  const { descriptor } = wanted;
-  using _ = await parts.locks.acquire(`content ${namespaceOf(ctx)} ${descriptor.digest}`, ctx.signal);
-  if (await isHere(parts, ctx, wanted)) return say(wanted, 'exists', descriptor.size);
-  using _slot = await parts.downloads.acquire(ctx.signal);
-  await download(parts, ctx, wanted, source);
-  say(wanted, 'complete', descriptor.size);
+  const { digest, size } = wanted.descriptor;
+  const own = `${namespaceOf(ctx)} ${digest}`;
+  if (await isHere(parts, ctx, wanted)) return say(wanted, 'exists', size);
+  for (const key of parts.isolated ? [own] : [digest, own]) {
+    const mine = await fly(parts, ctx, wanted, source, key);
+    if (mine || (await isHere(parts, ctx, wanted))) return say(wanted, 'complete', size);
+  }
+  throw unavailable(`blob ${digest}: was removed as soon as it was here`);
 }
 
+/** Joins a download or starts one; true when this caller's own it was, so that nothing is left to note down. */
+async function fly(
+  parts: TransferParts,
+  ctx: Context,
+  wanted: Wanted,
+  source: Source,
+  key: string,
+): Promise<boolean> {
+  const tell = ({ phase, offset }: BlobStep) => say(wanted, phase, offset);
+  for (let tries = 1; ; tries++) {
+    let mine = false;
+    try {
+      await parts.flights.join(key, ctx.signal, tell, (signal, tellAll) => {
+        mine = true;
+        const report = (offset: number) => tellAll({ phase: 'downloading', offset });
+        return download(parts, { ...ctx, signal }, wanted, source, report);
+      });
+      return mine;
+    } catch (error) {
+      ctx.signal.throwIfAborted();
+      if (mine || !mayFareBetter(error, tries)) throw error;
+    }
+  }
+}
+
+/** The one that failed may have asked another registry, or as somebody else. */
+const mayFareBetter = (error: unknown, tries: number): boolean =>
+  tries < 2 || isKind(error, 'unauthenticated') || isKind(error, 'permission_denied');
+
 function say(
-  { descriptor, parent, report }: Wanted,
+  { descriptor, parent, customer }: Wanted,
   phase: 'exists' | 'downloading' | 'complete',
   offset: number,
 ): void {
-  report({ phase, name: refKey(descriptor), descriptor, parent, offset, total: descriptor.size });
+  const name = refKey(descriptor);
+  customer.report({ phase, name, descriptor, parent, offset, total: descriptor.size });
 }
 
 /** Leases a blob before looking, so that it cannot go between the look and the use; adds missing labels. */
@@ -85,13 +125,20 @@ export async function addLabels(
   if (paths.length > 0) await content.update(ctx, { digest, labels }, paths);
 }
 
-async function download(parts: TransferParts, ctx: Context, wanted: Wanted, source: Source): Promise<void> {
+async function download(
+  parts: TransferParts,
+  ctx: Context,
+  wanted: Wanted,
+  source: Source,
+  report: (offset: number) => void,
+): Promise<void> {
+  using _slot = await parts.downloads.acquire(wanted.customer.id, ctx.signal);
   let keep = false;
   try {
     // Without the lease, so that what was cut off outlives it; the blob itself is leased already (isHere).
     await using writer = await openWriter(parts.content, { ...ctx, lease: undefined }, wanted.descriptor);
     try {
-      await fillOrRefill(ctx, writer, wanted, source);
+      await fillOrRefill(ctx, writer, wanted, source, report);
     } catch (error) {
       keep = writer.status.offset > 0 && !isKind(error, 'failed_precondition');
       throw error;
@@ -109,16 +156,17 @@ async function fillOrRefill(
   writer: ContentWriter,
   wanted: Wanted,
   source: Source,
+  report: (offset: number) => void,
 ): Promise<void> {
   const kept = writer.status.offset;
   try {
-    await fill(ctx, writer, wanted, source, kept);
+    await fill(ctx, writer, wanted, kept, source, report);
   } catch (error) {
     if (!isKind(error, 'failed_precondition')) throw error;
     const otherwise = source.doubt?.(wanted.descriptor) === true;
     if (kept === 0 && !otherwise) throw error;
     await writer.truncate(0);
-    await fill(ctx, writer, wanted, source, 0);
+    await fill(ctx, writer, wanted, 0, source, report);
   }
 }
 
@@ -126,22 +174,40 @@ async function fill(
   ctx: Context,
   writer: ContentWriter,
   wanted: Wanted,
-  source: Source,
   from: number,
+  source: Source,
+  report: (offset: number) => void,
 ): Promise<void> {
   const { digest, size } = wanted.descriptor;
   if (from > size)
     throw failedPrecondition(`${digest}: ${from} bytes are here already, described with ${size}`);
-  let offset = from;
-  const tell = throttled((at) => say(wanted, 'downloading', at));
-  for await (const chunk of source(ctx, wanted.descriptor, offset)) {
-    ctx.signal.throwIfAborted();
-    await writer.write(chunk);
-    offset += chunk.byteLength;
-    tell(offset);
-  }
+  await copy(source(ctx, wanted.descriptor, from), writer, size - from, throttled(report), ctx.signal);
   const labels = { ...wanted.labels, ...sourceLabel(wanted.reference) };
   await writer.commit({ sizeBytes: size, expected: digest, labels });
+}
+
+/** Whatever came is written, also when the connection breaks, so that the next one can go on from there. */
+async function copy(
+  source: AsyncIterable<Uint8Array>,
+  writer: ContentWriter,
+  sizeBytes: number,
+  report: (offset: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let offset = writer.status.offset;
+  const batched = new BatchedWriter((data) => writer.write(data), sizeBytes);
+  try {
+    for await (const chunk of source) {
+      signal.throwIfAborted();
+      await batched.add(chunk);
+      offset += chunk.byteLength;
+      report(offset);
+    }
+  } catch (error) {
+    await batched.end().catch(() => {});
+    throw error;
+  }
+  await batched.end();
 }
 
 const writerPollMs = 100;

@@ -11,7 +11,7 @@ import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
 import type { Plan } from './plan.ts';
 import { imageFor, type PlannedImage } from './planned-image.ts';
-import type { Report } from './progress.ts';
+import type { Customer } from './progress.ts';
 import { checkSpace } from './space.ts';
 import { snapshotterOf, unpackImage } from './unpack.ts';
 
@@ -22,7 +22,7 @@ export interface Work {
   readonly unpack: readonly { readonly snapshotter: string; readonly platform: Platform }[];
   readonly plan: Plan;
   readonly allMetadata: boolean;
-  readonly report: Report;
+  readonly customer: Customer;
 }
 
 /** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
@@ -43,7 +43,7 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
       .run(async () => {
         const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
-        await unpackImage(parts, inner, { image, snapshotter: into, report: work.report, ready });
+        await unpackImage(parts, inner, { image, snapshotter: into, customer: work.customer, ready });
       })
       .catch(() => {}); // join throws it
   if (work.allMetadata) void group.run(() => work.plan.readOthers(group.signal)).catch(() => {});
@@ -69,7 +69,7 @@ function blobsOf(images: readonly PlannedImage[]): Map<Digest, WantedBlob> {
 function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: WantedBlob): Promise<void> {
   const { descriptor, parent } = wanted;
   const { reference } = work.session;
-  work.report({
+  work.customer.report({
     phase: 'waiting',
     name: refKey(descriptor),
     descriptor,
@@ -77,7 +77,7 @@ function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: Wanted
     offset: 0,
     total: descriptor.size,
   });
-  const blob = { descriptor, parent, reference, report: work.report };
+  const blob = { descriptor, parent, reference, customer: work.customer };
   const done = ensureBlob(parts, ctx, blob, sourceOf(work.session));
   done.catch(() => {}); // the group reports it, whether or not a layer waits for it
   return done;

@@ -11,7 +11,7 @@ import type { RegistrySession } from '../registry/session.ts';
 import { ensureBlob, readBlob, type Source } from './blobs.ts';
 import { childLabels } from './labels.ts';
 import type { TransferParts } from './parts.ts';
-import type { Report } from './progress.ts';
+import type { Customer } from './progress.ts';
 
 /** Where a plan reads its documents: the content store, with or without a registry behind it. */
 export interface Documents {
@@ -39,14 +39,14 @@ export function localDocuments({ content }: Pick<TransferParts, 'content'>): Doc
 export class RemoteDocuments implements Documents {
   readonly #parts: TransferParts;
   readonly #session: RegistrySession;
-  readonly #report: Report;
+  readonly #customer: Customer;
   /** Bytes that resolving has already brought. */
   readonly #seen = new Map<Digest, Uint8Array>();
 
-  constructor(parts: TransferParts, session: RegistrySession, report: Report) {
+  constructor(parts: TransferParts, session: RegistrySession, customer: Customer) {
     this.#parts = parts;
     this.#session = session;
-    this.#report = report;
+    this.#customer = customer;
   }
 
   remember(digest: Digest, bytes: Uint8Array): void {
@@ -92,7 +92,7 @@ export class RemoteDocuments implements Documents {
     return ensureBlob(
       this.#parts,
       ctx,
-      { descriptor, reference, parent, labels, report: this.#report },
+      { descriptor, reference, parent, labels, customer: this.#customer },
       source,
     );
   }

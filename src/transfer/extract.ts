@@ -15,12 +15,12 @@ import { refKey } from './labels.ts';
 import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import type { PlannedImage } from './planned-image.ts';
-import type { Report } from './progress.ts';
+import type { Customer } from './progress.ts';
 
 export interface UnpackRequest {
   readonly image: PlannedImage;
   readonly snapshotter: Snapshotter;
-  readonly report: Report;
+  readonly customer: Customer;
   /** Resolves when the blob of a layer is in the content store. */
   readonly ready: (layer: Descriptor) => Promise<void>;
 }
@@ -121,14 +121,21 @@ async function prepare(
 async function apply(
   parts: TransferParts,
   ctx: Context,
-  { report }: UnpackRequest,
+  { customer }: UnpackRequest,
   layer: Layer,
   mounts: readonly Mount[],
 ): Promise<Unfinished | undefined> {
   const { descriptor, manifest } = layer;
-  using _ = await parts.unpacks.acquire(ctx.signal);
+  using _ = await parts.unpacks.acquire(customer.id, ctx.signal);
   const tell = (phase: 'extracting' | 'extracted', offset: number) =>
-    report({ phase, name: refKey(descriptor), descriptor, parent: manifest, offset, total: descriptor.size });
+    customer.report({
+      phase,
+      name: refKey(descriptor),
+      descriptor,
+      parent: manifest,
+      offset,
+      total: descriptor.size,
+    });
   tell('extracting', 0);
   await using reader = await parts.content.reader(ctx, descriptor.digest);
   if (reader.path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);

@@ -1,3 +1,5 @@
+import { FairLimiter } from '../async/fair-limiter.ts';
+import { Flights } from '../async/flights.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { Limiter } from '../async/limiter.ts';
 import type { ContentStore } from '../content/store.ts';
@@ -6,6 +8,7 @@ import type { LeaseStore } from '../metadata/lease-store.ts';
 import type { Platform } from '../oci/platform.ts';
 import { Connections } from '../registry/connections.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import type { BlobStep } from './blobs.ts';
 
 /** What the daemon gives the transfer verbs to work with. */
 export interface TransferOptions {
@@ -19,6 +22,8 @@ export interface TransferOptions {
   readonly hostsDirs?: () => readonly string[];
   /** Directory whose file system must have room for what is pulled; undefined: not checked. */
   readonly contentRoot?: string | undefined;
+  /** Content of other namespaces is none of the caller's business: it must bring the bytes itself. Default false. */
+  readonly isolated?: boolean;
   /** Blobs downloaded at a time, over all pulls. Default 3. */
   readonly maxDownloads?: number;
   /** Blobs uploaded at a time, over all pushes. Default 3. */
@@ -30,12 +35,18 @@ export interface TransferOptions {
 /** {@link TransferOptions} and what all transfers of a daemon share. Disposing closes idle connections. */
 export interface TransferParts extends TransferOptions, Disposable {
   readonly connections: Connections;
-  /** One at a time for each blob and each chain ID, over all callers. */
+  /** One at a time for each chain ID, over all callers. */
   readonly locks: KeyedLock;
-  readonly downloads: Limiter;
+  /** Downloads under way, by digest. */
+  readonly flights: Flights<BlobStep>;
+  readonly downloads: FairLimiter;
   readonly uploads: Limiter;
-  readonly unpacks: Limiter;
+  readonly unpacks: FairLimiter;
 }
+
+/** Beyond the limits, for transfers that have nothing under way: a small pull does not wait for a huge one. */
+const spareDownloads = 8;
+const spareUnpacks = 1;
 
 export function transferParts(options: TransferOptions): TransferParts {
   const connections = new Connections();
@@ -43,9 +54,10 @@ export function transferParts(options: TransferOptions): TransferParts {
     ...options,
     connections,
     locks: new KeyedLock(),
-    downloads: new Limiter(options.maxDownloads ?? 3),
+    flights: new Flights(),
+    downloads: new FairLimiter(options.maxDownloads ?? 3, spareDownloads),
     uploads: new Limiter(options.maxUploads ?? 3),
-    unpacks: new Limiter(options.maxUnpacks ?? 4),
+    unpacks: new FairLimiter(options.maxUnpacks ?? 4, spareUnpacks),
     [Symbol.dispose]: () => connections[Symbol.dispose](),
   };
 }

@@ -44,6 +44,13 @@ const named = new Set<TransferPhase>(['saved', 'warning']);
 /** Is told of each step; it must neither throw nor wait. */
 export type Report = (progress: TransferProgress) => void;
 
+/** On whose behalf something is done: who is told, and whose share of the budget it uses. */
+export interface Customer {
+  /** One transfer; unique in the daemon. */
+  readonly id: string;
+  readonly report: Report;
+}
+
 /**
  * Progress on its way to whoever iterates. A slow reader never slows the work: of moving counters only the latest
  * value waits, so the queue holds at most one entry for each object and phase.

@@ -57,14 +57,15 @@ async function pullReporting(
     const session = await openSession(parts, request, { actions: 'pull', report });
     const { descriptor, bytes } = await resolve(leased, session);
     report({ phase: 'resolved', name, descriptor, offset: 0, total: 0 });
-    const documents = new RemoteDocuments(parts, session, report);
+    const customer = { id: leased.lease, report };
+    const documents = new RemoteDocuments(parts, session, customer);
     if (bytes !== undefined) documents.remember(descriptor.digest, bytes);
     const plan = await planImages(documents, leased, descriptor, planOptions(parts, request, name));
     await bringHere(parts, leased, {
       plan,
       name,
       session,
-      report,
+      customer,
       unpack: request.unpack ?? [],
       allMetadata: request.allMetadata ?? false,
     });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Context } from '../async/context.ts';
 import { TaskGroup } from '../async/task-group.ts';
 import { invalidArgument, notFound } from '../errors/error.ts';
@@ -35,7 +36,12 @@ export async function ensureUnpacked(
   const image = imageFor(images, platform, target.digest);
   const ready = async (layer: Descriptor) => void (await parts.content.info(ctx, layer.digest));
   return withLease(parts.leases, ctx, (leased) =>
-    unpackImage(parts, leased, { image, snapshotter, report: () => {}, ready }),
+    unpackImage(parts, leased, {
+      image,
+      snapshotter,
+      customer: { id: randomUUID(), report: () => {} },
+      ready,
+    }),
   );
 }
 

@@ -368,6 +368,67 @@ describe('interruptions', () => {
     );
   });
 
+  test('a blob that many pulls in several namespaces want is downloaded once, whoever of them goes away', async () => {
+    registry.addImage('x/y', 'latest', [big]);
+    const { digest } = registry.addBlob(gzipSync(big));
+    const held: (() => void)[] = [];
+    registry.scripts.push(
+      always(new RegExp(digest), (_request, response) => {
+        response.write(registry.blobs.get(digest)?.subarray(0, 100_000));
+        held.push(() => response.end(registry.blobs.get(digest)?.subarray(100_000)));
+      }),
+    );
+    const stops = Array.from({ length: 6 }, () => new AbortController());
+    const heard = stops.map(() => 0);
+    const pulls = stops.map(async ({ signal }, i) => {
+      const ctx = { ...stack.ctx, signal, namespace: i % 2 === 0 ? 'test' : 'other' };
+      const reference = `${registry.host}/x/y:latest`;
+      for await (const { phase, name } of pull(stack.parts, ctx, { reference, unpack }))
+        if (phase === 'downloading' && name.includes(digest)) heard[i] = (heard[i] ?? 0) + 1;
+    });
+    for (const pulling of pulls) pulling.catch(() => {});
+    while (heard.includes(0)) await sleep(5);
+    // The one that started it among them.
+    for (const i of [0, 1, 2]) stops[i]?.abort();
+    for (const i of [0, 1, 2]) await assert.rejects(pulls[i] ?? assert.fail());
+    for (const release of held) release();
+    await Promise.all(pulls.slice(3));
+    assert.equal(registry.seen.filter(({ path }) => path.includes(digest)).length, 1);
+    for (const { name } of await stack.metadata.images.list({ ...stack.ctx, namespace: 'other' }))
+      await stack.metadata.images.delete({ ...stack.ctx, namespace: 'other' }, name);
+  });
+
+  test('one that fails for lack of credentials does not fail those who have them', async () => {
+    registry.addImage('x/y', 'latest', [big]);
+    const { digest } = registry.addBlob(gzipSync(big));
+    const refuse: (() => void)[] = [];
+    registry.scripts.push((request, response) => {
+      if (!request.url?.includes(digest) || request.headers.authorization !== undefined) return false;
+      refuse.push(() => response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end());
+      return true;
+    });
+    const request = { reference: `${registry.host}/x/y:latest`, unpack };
+    const stranger = pullQuietly(stack.parts, stack.ctx, request);
+    stranger.catch(() => {});
+    while (refuse.length === 0) await sleep(5);
+    const authorization = `Basic ${Buffer.from('u:p').toString('base64')}`;
+    let waits = false;
+    const steps = pull(
+      stack.parts,
+      { ...stack.ctx, namespace: 'other' },
+      { ...request, headers: { authorization } },
+    );
+    const known = (async () => {
+      for await (const { phase, name } of steps) waits ||= phase === 'waiting' && name.includes(digest);
+    })();
+    while (!waits) await sleep(5);
+    refuse[0]?.();
+    await assert.rejects(stranger, { kind: 'unauthenticated' });
+    await known;
+    for (const { name } of await stack.metadata.images.list({ ...stack.ctx, namespace: 'other' }))
+      await stack.metadata.images.delete({ ...stack.ctx, namespace: 'other' }, name);
+  });
+
   test('an ingest full of other bytes is started over', async () => {
     registry.addImage('x/y', 'latest', [big]);
     const { digest } = registry.addBlob(gzipSync(big));

@@ -2,14 +2,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { codeOf, failedPrecondition, invalidArgument, resourceExhausted } from '../../errors/error.ts';
 import { algorithmOf, type Digest } from '../../oci/digest.ts';
 import type { BlobIngest } from '../blobs.ts';
-import { hashFile, RunningHash } from './running-hash.ts';
+import type { HashThread } from './hash-thread.ts';
+import { RunningHash } from './running-hash.ts';
 
 const chunkBytes = 1 << 20;
 
 /** What the store does with a finished file: give it its name. */
 export type Adopt = (digest: Digest) => Promise<void>;
 
-/** One file being written. Bytes are hashed while the kernel writes them, a megabyte at a time. */
+/** One file being written. Bytes are hashed behind the writer, who does not wait for it. */
 export class LocalIngest implements BlobIngest {
   readonly #file: FileHandle;
   readonly #hash: RunningHash;
@@ -17,9 +18,9 @@ export class LocalIngest implements BlobIngest {
   #offset: number;
   #closed = false;
 
-  constructor(file: FileHandle, offset: number, adopt: Adopt) {
+  constructor(file: FileHandle, offset: number, thread: HashThread, adopt: Adopt) {
     this.#file = file;
-    this.#hash = new RunningHash(file);
+    this.#hash = new RunningHash(file, thread);
     this.#offset = offset;
     this.#adopt = adopt;
   }
@@ -32,9 +33,8 @@ export class LocalIngest implements BlobIngest {
     this.#mustBeOpen();
     for (let start = 0; start < data.length; start += chunkBytes) {
       const chunk = data.subarray(start, start + chunkBytes);
-      const written = this.#append(chunk);
+      await this.#append(chunk);
       this.#hash.append(chunk, this.#offset);
-      await written;
       this.#offset += chunk.length;
     }
   }
@@ -74,13 +74,12 @@ export class LocalIngest implements BlobIngest {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#hash.close();
     await this.#file.close();
   }
 
   #digestLike(expected: Digest | undefined): Promise<Digest> {
-    return expected && algorithmOf(expected) === 'sha512'
-      ? hashFile(this.#file, 'sha512', this.#offset)
-      : this.#hash.digest(this.#offset);
+    return this.#hash.digest(this.#offset, expected && algorithmOf(expected));
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
@@ -96,7 +95,6 @@ export class LocalIngest implements BlobIngest {
         done += bytesWritten;
       }
     } catch (error) {
-      this.#hash.truncate(this.#offset);
       throw codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT'
         ? resourceExhausted('no space left on device', error)
         : error;

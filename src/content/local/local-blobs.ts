@@ -8,6 +8,7 @@ import type { ContentReader } from '../store.ts';
 import { LocalIngest } from './blob-ingest.ts';
 import { BlobReader } from './blob-reader.ts';
 import { DirectorySync, syncDirectory } from './directory-sync.ts';
+import { HashThread } from './hash-thread.ts';
 import { SmallBlob } from './small-blob.ts';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
@@ -30,6 +31,7 @@ export async function openLocalBlobs(root: string): Promise<Blobs> {
 
 class LocalBlobs implements Blobs {
   readonly #root: string;
+  readonly #hashThread = new HashThread();
   readonly #directories: Readonly<Record<(typeof algorithms)[number], DirectorySync>>;
 
   constructor(root: string) {
@@ -89,7 +91,7 @@ class LocalBlobs implements Blobs {
     const file = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
       const { size } = await file.stat();
-      return new LocalIngest(file, size, (digest) => this.#adopt(path, digest));
+      return new LocalIngest(file, size, this.#hashThread, (digest) => this.#adopt(path, digest));
     } catch (error) {
       await file.close();
       throw error;

@@ -1,58 +1,106 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import type { Digest } from '../../oci/digest.ts';
+import { aborted } from '../../errors/error.ts';
+import type { Digest, DigestAlgorithm } from '../../oci/digest.ts';
+import type { HashThread } from './hash-thread.ts';
 
-const chunkBytes = 1 << 20;
+/** Smaller writes are hashed at once: that takes less than the way to the thread and back. */
+const inlineBytes = 128 * 1024;
+/** What the thread hashes in one go; other files take turns. */
+const stepBytes = 4 << 20;
 
 /**
- * SHA-256 of the front of a growing file. It follows writes for free and catches up by reading only when somebody
- * asks, so that resuming an ingest and then throwing it away costs no pass over its bytes.
+ * SHA-256 of the front of a growing file: at once while writes are small, else in a thread that reads behind the writer.
+ * What was there before is read only when somebody asks or writes on.
  */
 export class RunningHash {
   readonly #file: FileHandle;
-  #hash: Hash = createHash('sha256');
+  readonly #thread: HashThread;
+  #inline: Hash | undefined = createHash('sha256');
+  /** What the file is called in the thread; another number after bytes were dropped. */
+  #number = 0;
   #hashed = 0;
+  #hex = '';
+  #written = 0;
+  #following: Promise<void> | undefined;
+  #closed = false;
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, thread: HashThread) {
     this.#file = file;
+    this.#thread = thread;
   }
 
-  /** Bytes that are being written at `offset`; kept only when they continue what was hashed. */
+  /** Bytes that are in the file at `offset` now. */
   append(data: Uint8Array, offset: number): void {
-    if (offset !== this.#hashed) return;
-    this.#hash.update(data);
-    this.#hashed += data.length;
+    this.#written = offset + data.length;
+    if (this.#inline !== undefined && offset === this.#hashed && data.length <= inlineBytes) {
+      this.#inline.update(data);
+      this.#hashed = this.#written;
+    } else this.#follow();
   }
 
   truncate(offset: number): void {
-    if (offset >= this.#hashed) return;
-    this.#hash = createHash('sha256');
-    this.#hashed = 0;
+    this.#written = Math.min(this.#written, offset);
+    if (offset < this.#hashed || this.#following !== undefined) this.#restart(createHash('sha256'));
   }
 
   /** Digest of the first `size` bytes. */
-  async digest(size: number): Promise<Digest> {
-    this.truncate(size);
-    this.#hashed += await feed(this.#hash, this.#file, this.#hashed, size);
-    return `sha256:${this.#hash.copy().digest('hex')}` as Digest;
+  async digest(size: number, algorithm: DigestAlgorithm = 'sha256'): Promise<Digest> {
+    if (algorithm !== 'sha256') return this.#digestAnew(size, algorithm);
+    if (this.#inline !== undefined && this.#hashed === size)
+      return `sha256:${this.#inline.copy().digest('hex')}` as Digest;
+    this.#written = size;
+    while (this.#hashed !== size || this.#hex === '') {
+      if (this.#closed) throw aborted('the file was closed');
+      this.#follow();
+      await this.#following;
+    }
+    return `sha256:${this.#hex}` as Digest;
   }
-}
 
-/** Hashes a whole file again, for a digest of another algorithm than the running one. */
-export async function hashFile(file: FileHandle, algorithm: 'sha512', size: number): Promise<Digest> {
-  const hash = createHash(algorithm);
-  await feed(hash, file, 0, size);
-  return `${algorithm}:${hash.digest('hex')}` as Digest;
-}
-
-async function feed(hash: Hash, file: FileHandle, from: number, to: number): Promise<number> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, Math.max(0, to - from)));
-  let position = from;
-  while (position < to) {
-    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, to - position), position);
-    if (bytesRead === 0) throw new Error(`file ends at ${position} bytes, expected ${to}`);
-    hash.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
+  /** Waits until the thread has let go of the file. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#following?.catch(() => {});
+    this.#thread.drop(this.#number);
   }
-  return position - from;
+
+  #restart(inline: Hash | undefined): void {
+    this.#thread.drop(this.#number);
+    this.#number = this.#thread.newFile();
+    this.#inline = inline;
+    this.#hashed = 0;
+    this.#hex = '';
+  }
+
+  #follow(): void {
+    if (this.#inline !== undefined || this.#written < this.#hashed) this.#restart(undefined);
+    if (this.#following !== undefined) return;
+    this.#following = this.#catchUp().finally(() => {
+      this.#following = undefined;
+    });
+    this.#following.catch(() => {}); // whoever asks for the digest meets it
+  }
+
+  async #catchUp(): Promise<void> {
+    do {
+      const number = this.#number;
+      const size = Math.min(this.#written, this.#hashed + stepBytes);
+      const hex = await this.#ask(number, size, 'sha256');
+      if (this.#number === number) [this.#hashed, this.#hex] = [size, hex];
+    } while (this.#hashed < this.#written && !this.#closed && this.#inline === undefined);
+  }
+
+  #ask(file: number, size: number, algorithm: DigestAlgorithm): Promise<string> {
+    return this.#thread.digest({ file, fd: this.#file.fd, size, algorithm });
+  }
+
+  async #digestAnew(size: number, algorithm: DigestAlgorithm): Promise<Digest> {
+    const file = this.#thread.newFile();
+    try {
+      return `${algorithm}:${await this.#ask(file, size, algorithm)}` as Digest;
+    } finally {
+      this.#thread.drop(file);
+    }
+  }
 }

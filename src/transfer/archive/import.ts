@@ -103,7 +103,8 @@ async function bringIn(
     const image = findFor(images, platform, name);
     if (image === undefined) continue;
     const into = snapshotterOf(parts, snapshotter);
-    await unpackImage(parts, ctx, { image, snapshotter: into, report, ready: async () => {} });
+    const customer = { id: ctx.lease ?? name, report };
+    await unpackImage(parts, ctx, { image, snapshotter: into, customer, ready: async () => {} });
   }
 }
 
