@@ -105,3 +105,23 @@ export function toCreateRequest(options: ContainerOptions) {
     ...(runtimeOptions === undefined ? {} : { runtimeOptions: toAny(runtimeOptions) }),
   };
 }
+
+/** Limits to change; absent ones stay, 0 means unlimited. */
+export interface LimitChanges {
+  readonly memoryBytes?: number;
+  /** Thousandths of a CPU. */
+  readonly cpuMillis?: number;
+  readonly pidsLimit?: number;
+  /** Weight against others, 2 to 262144; 0: the kernel's default. */
+  readonly cpuShares?: number;
+  /** CPUs it may run on, such as `0-3,7`. */
+  readonly cpusetCpus?: string;
+}
+
+/** The wire's form of changes. */
+export function toLimits({ cpusetCpus, ...limits }: LimitChanges) {
+  const changed = Object.entries(limits).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, BigInt(value)] as const],
+  );
+  return { ...Object.fromEntries(changed), ...(cpusetCpus !== undefined && { cpusetCpus }) };
+}

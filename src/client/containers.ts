@@ -11,11 +11,13 @@ import { toAny } from '../rpc/any.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import {
   type ContainerOptions,
+  type LimitChanges,
   type LogEntry,
   type LogOptions,
   type ProcessOptions,
   type StdioPaths,
   toCreateRequest,
+  toLimits,
 } from './container-options.ts';
 import { fromAny, toDate } from './convert.ts';
 
@@ -32,6 +34,10 @@ export interface Containers {
   create(container: ContainerOptions, options?: CallOptions): Promise<CreatedContainer>;
   /** Removes task, snapshot, logs and record; `force` kills first. @throws not_found, failed_precondition (running) */
   remove(id: string, options?: CallOptions & { force?: boolean }): Promise<void>;
+  /** Gives a container another name. @throws not_found, already_exists, invalid_argument */
+  rename(id: string, name: string, options?: CallOptions): Promise<void>;
+  /** Changes limits, at once where it runs and for every later start. @throws not_found, invalid_argument, unknown (the kernel's refusal) */
+  update(id: string, limits: LimitChanges, options?: CallOptions): Promise<void>;
   /** Lines that a container created with `logs` wrote; with `follow` until it ends or the loop is left. */
   logs(id: string, options?: LogOptions): AsyncIterable<LogEntry>;
   /** FIFOs for the streams of a process about to be created. */
@@ -135,6 +141,12 @@ function verbs(connection: Connection) {
     },
     async remove(id: string, options?: CallOptions & { force?: boolean }) {
       await service.remove({ id, force: options?.force ?? false }, connection.slow(options));
+    },
+    async rename(id: string, name: string, options?: CallOptions) {
+      await service.rename({ id, name }, connection.unary(options));
+    },
+    async update(id: string, limits: LimitChanges, options?: CallOptions) {
+      await service.update({ id, ...toLimits(limits) }, connection.slow(options));
     },
     logs: (id: string, options: LogOptions = {}) => readLogs(connection, id, options),
     async makeStdio(id: string, wanted: Parameters<Containers['makeStdio']>[1], options?: CallOptions) {

@@ -37,6 +37,7 @@ export type { CallOptions } from './connection.ts';
 export type {
   ContainerMount,
   ContainerOptions,
+  LimitChanges,
   LogEntry,
   LogOptions,
   ProcessOptions,
@@ -50,6 +51,7 @@ export type { Leases } from './leases.ts';
 export type { Namespaces } from './namespaces.ts';
 export type { Exit, Process } from './process.ts';
 export type { Credentials, Pull, PullOptions } from './pull.ts';
+export type { TaskStats } from './stats.ts';
 export type { Stdio } from './stdio.ts';
 export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';
 export type { TransferProgress } from './transfer.ts';

@@ -9,6 +9,7 @@ import type { ProcessOptions, StdioPaths } from './container-options.ts';
 import type { Containers } from './containers.ts';
 import { toDate } from './convert.ts';
 import { type Process, processHandle } from './process.ts';
+import { type TaskStats, toStats } from './stats.ts';
 import { openStdio, type Stdio } from './stdio.ts';
 
 /** What a process is doing. */
@@ -64,6 +65,8 @@ export interface Tasks {
   list(options?: CallOptions): Promise<TaskState[]>;
   pause(containerId: string, options?: CallOptions): Promise<void>;
   resume(containerId: string, options?: CallOptions): Promise<void>;
+  /** What these tasks, or all of the namespace, have used until now. Those that have none are left out. */
+  stats(containerIds?: readonly string[], options?: CallOptions): Promise<TaskStats[]>;
   /** Process ids on the host. */
   pids(containerId: string, options?: CallOptions): Promise<number[]>;
 }
@@ -121,6 +124,11 @@ export function remoteTasks(connection: Connection, containers: Containers): Tas
     },
     async resume(containerId, options) {
       await service.resume({ containerId }, connection.unary(options));
+    },
+    async stats(containerIds = [], options) {
+      const filters = containerIds.map((id) => `id==${id}`);
+      const { metrics } = await service.metrics({ filters }, connection.unary(options));
+      return metrics.flatMap(toStats);
     },
     async pids(containerId, options) {
       const response = await service.listPids({ containerId }, connection.unary(options));

@@ -22,6 +22,13 @@ export interface Containers {
    * @throws not_found, failed_precondition (running or paused, and not `force`)
    */
   remove(ctx: Context, id: string, options?: { readonly force?: boolean }): Promise<void>;
+  /** Gives a container another name; its own is fine. @throws not_found, already_exists (name), invalid_argument (name) */
+  rename(ctx: Context, id: string, name: string): Promise<void>;
+  /**
+   * Changes limits: of the task, where there is one, and of the record. When the record cannot be changed after the task
+   * was, repeating it is safe. @throws not_found, invalid_argument, failed_precondition (no spec), unknown (what the kernel refuses)
+   */
+  update(ctx: Context, id: string, limits: LimitChanges): Promise<void>;
   /** Makes FIFOs for a process that is about to be created. They go with its exit, or after an hour without a task. @throws not_found */
   makeStdio(ctx: Context, wanted: WantedStdio): Promise<StdioPaths>;
   /** Spec of another process, for Tasks.Exec. @throws not_found, invalid_argument (user, args), failed_precondition (no spec) */
@@ -68,6 +75,17 @@ export interface NewContainerOfImage {
   readonly autoRemove?: boolean;
   readonly newPrivilegesAllowed?: boolean;
   readonly seccomp?: string;
+}
+
+/** Limits to change; absent ones stay, 0 and '' mean unlimited. */
+export interface LimitChanges {
+  readonly memoryBytes?: number | undefined;
+  readonly cpuMillis?: number | undefined;
+  readonly pidsLimit?: number | undefined;
+  /** Weight against others, 2 to 262144. */
+  readonly cpuShares?: number | undefined;
+  /** CPUs it may run on, such as `0-3,7`. */
+  readonly cpusetCpus?: string | undefined;
 }
 
 /** What became of a create: id and name, given or made up. */

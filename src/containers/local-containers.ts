@@ -12,6 +12,7 @@ import { checkedContainerName, makeContainerId, makeContainerName } from './cont
 import type {
   Containers,
   CreatedContainer,
+  LimitChanges,
   LogEntry,
   NewContainerOfImage,
   StdioPaths,
@@ -30,6 +31,7 @@ import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts
 import { StdioDirs } from './stdio-dirs.ts';
 import { isAlive } from './task-control.ts';
 import { TempMounts } from './temp-mounts.ts';
+import { updateLimits } from './update-limits.ts';
 
 /** The verbs over this daemon's stores. Make one a daemon: it serialises names and owns the FIFO directory. */
 export class LocalContainers implements Containers {
@@ -89,6 +91,23 @@ export class LocalContainers implements Containers {
     } catch (error) {
       throw wrap(error, `remove container ${id}`);
     }
+  }
+
+  async rename(ctx: Context, id: string, name: string): Promise<void> {
+    const namespace = validNamespace(ctx);
+    validateIdentifier(id);
+    checkedContainerName(name);
+    using _name = await this.#names.acquire(`${namespace}/${name}`, ctx.signal);
+    const [other] = await this.#parts.containers.list(ctx, [`labels."${containerLabels.name}"=="${name}"`]);
+    if (other !== undefined && other.id !== id)
+      throw alreadyExists(`container name ${name} (of ${other.id}): already exists`);
+    const labels = { [containerLabels.name]: name };
+    await this.#parts.containers.update(ctx, { id, labels }, [`labels.${containerLabels.name}`]);
+  }
+
+  update(ctx: Context, id: string, limits: LimitChanges): Promise<void> {
+    validateIdentifier(id);
+    return updateLimits(ctx, this.#parts, id, limits);
   }
 
   async makeStdio(ctx: Context, wanted: WantedStdio): Promise<StdioPaths> {

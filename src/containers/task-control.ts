@@ -1,5 +1,6 @@
 import type { Context } from '../async/context.ts';
 import type { Image } from '../metadata/image-store.ts';
+import type { Any } from '../oci/any.ts';
 import type { ChainId } from '../oci/digest.ts';
 
 /** What the verbs need of running tasks (the runtime's `Tasks` is one); the namespace is the context's. */
@@ -10,6 +11,8 @@ export interface TaskControl {
   kill(ctx: Context, containerId: string, signal: number): Promise<void>;
   /** Lets a paused task go on, so that it can die. @throws not_found */
   resume(ctx: Context, containerId: string): Promise<void>;
+  /** Changes limits of a running task; JSON of the runtime specification's LinuxResources. @throws not_found, unknown (what the kernel refuses) */
+  update(ctx: Context, containerId: string, resources: Any): Promise<void>;
   /** Resolves when the first process has exited. @throws not_found */
   wait(ctx: Context, containerId: string): Promise<unknown>;
   /** Deletes a task that has exited. @throws not_found, failed_precondition (running) */

@@ -21,6 +21,20 @@ export function berthContainersService(containers: Containers): ServiceBinding {
       await containers.remove(ctx, id, { force });
       return {};
     },
+    async rename({ id, name }, ctx) {
+      await containers.rename(ctx, id, name);
+      return {};
+    },
+    async update({ id, cpusetCpus, ...limits }, ctx) {
+      await containers.update(ctx, id, {
+        cpusetCpus,
+        memoryBytes: changeOf(limits.memoryBytes, 'memory_bytes'),
+        cpuMillis: changeOf(limits.cpuMillis, 'cpu_millis'),
+        pidsLimit: changeOf(limits.pidsLimit, 'pids_limit'),
+        cpuShares: changeOf(limits.cpuShares, 'cpu_shares'),
+      });
+      return {};
+    },
     makeStdio: (request, ctx) => containers.makeStdio(ctx, request),
     async processSpec({ workdir, ...request }, ctx) {
       const spec = await containers.processSpec(ctx, { ...request, workingDir: workdir });
@@ -45,6 +59,9 @@ function newContainerOf(request: CreateContainerRequest): NewContainerOfImage {
 }
 
 const fromWireAny = ({ typeUrl, value }: WireAny): Any => ({ typeUrl, value });
+
+const changeOf = (value: bigint | undefined, field: string): number | undefined =>
+  value === undefined ? undefined : limitOf(value, field);
 
 function limitOf(value: bigint, field: string): number {
   const number = Number(value);

@@ -16,7 +16,7 @@ checkWithBoth({
   },
   'images import of it into another namespace unpacks and runs': {
     line:
-      'D="${C% -n *} -n $NS-other"; $C images export $PWD/a.tar $IMG >/dev/null; $D images import $PWD/a.tar >/dev/null && $D images ls -q && ' +
+      'D="$(echo $C | cut -d" " -f1-3) -n $NS-other"; $C images export $PWD/a.tar $IMG >/dev/null; $D images import $PWD/a.tar >/dev/null && $D images ls -q && ' +
       '$D run --rm $IMG t echo ran; $D images rm --sync $IMG',
     shows: '$IMG\nran\n$IMG',
   },

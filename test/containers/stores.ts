@@ -10,6 +10,7 @@ import { failedPrecondition, isKind, notFound } from '../../src/errors/error.ts'
 import { EventExchange } from '../../src/events/exchange.ts';
 import { makeEvent } from '../../src/events/topics.ts';
 import { type Metadata, openMetadata } from '../../src/metadata/metadata.ts';
+import type { Any } from '../../src/oci/any.ts';
 import type { Descriptor } from '../../src/oci/descriptor.ts';
 import { type ChainId, digestBytes } from '../../src/oci/digest.ts';
 import { mediaTypes } from '../../src/oci/media-types.ts';
@@ -56,6 +57,10 @@ export class PaperTasks implements TaskControl {
   }
 
   async resume() {}
+
+  async update(_: Context, id: string, resources: Any) {
+    this.calls.push(`update ${id} ${Buffer.from(resources.value)}`);
+  }
 
   async wait(_: Context, id: string) {
     while (this.alive.get(id) === true) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { BerthClient, Container } from '../../client/index.ts';
-import { containerLabels } from '../../oci/label-names.ts';
 import type { Cli } from '../cli.ts';
 import { act } from '../command.ts';
+import { noteStart, prepareStart, startDetached } from '../start-container.ts';
 
 interface Options {
   readonly attach?: true;
@@ -33,29 +33,6 @@ async function start(cli: Cli, names: readonly string[], options: Options): Prom
     cli.print(`${name}\n`);
   });
   return 0;
-}
-
-/** Clears a task that has ended. @returns false when the container runs already */
-async function prepareStart(client: BerthClient, { id }: Container): Promise<boolean> {
-  const { findTask } = await import('../containers.ts');
-  const task = await findTask(client, id);
-  if (task === undefined) return true;
-  if (task.status === 'stopped' || task.status === 'created') {
-    await client.tasks.process(id).delete();
-    return true;
-  }
-  return false;
-}
-
-const noteStart = (client: BerthClient, id: string) =>
-  client.containers.label(id, { [containerLabels.startedAt]: new Date().toISOString() });
-
-async function startDetached(client: BerthClient, container: Container): Promise<void> {
-  const { hasTerminal } = await import('../spec.ts');
-  const logUri = container.labels[containerLabels.logs] ?? '';
-  using task = await client.tasks.create(container.id, { logUri, terminal: hasTerminal(container) });
-  await task.start();
-  await noteStart(client, container.id);
 }
 
 async function startAttached(

@@ -3,10 +3,10 @@ import type { DeviceRule, Resources } from './runtime-spec.ts';
 
 export interface ResourceLimits {
   /** 0 or absent: unlimited, for each. */
-  readonly memoryBytes?: number;
+  readonly memoryBytes?: number | undefined;
   /** Thousandths of a CPU, at least 10. */
-  readonly cpuMillis?: number;
-  readonly pidsLimit?: number;
+  readonly cpuMillis?: number | undefined;
+  readonly pidsLimit?: number | undefined;
 }
 
 const cpuPeriodMicroseconds = 100_000;

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file berth/v1/containers.proto.
  */
 export const file_berth_v1_containers: GenFile = /*@__PURE__*/
-  fileDesc("ChliZXJ0aC92MS9jb250YWluZXJzLnByb3RvEghiZXJ0aC52MSJUCg5Db250YWluZXJNb3VudBIMCgR0eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIPCgdvcHRpb25zGAQgAygJIrUFChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFaW1hZ2UYAyABKAkSDAoEYXJncxgEIAMoCRIXCgplbnRyeXBvaW50GAUgASgJSACIAQESCwoDZW52GAYgAygJEigKBm1vdW50cxgHIAMoCzIYLmJlcnRoLnYxLkNvbnRhaW5lck1vdW50Eg8KB3dvcmtkaXIYCCABKAkSDAoEdXNlchgJIAEoCRIQCgh0ZXJtaW5hbBgKIAEoCBIRCglyZWFkX29ubHkYCyABKAgSEAoIaG9zdG5hbWUYDCABKAkSDwoHbmV0d29yaxgNIAEoCRIUCgxtZW1vcnlfYnl0ZXMYDiABKAMSEgoKY3B1X21pbGxpcxgPIAEoAxISCgpwaWRzX2xpbWl0GBAgASgDEg8KB2NhcF9hZGQYESADKAkSEAoIY2FwX2Ryb3AYEiADKAkSEgoKcHJpdmlsZWdlZBgTIAEoCBIPCgdydW50aW1lGBQgASgJEi0KD3J1bnRpbWVfb3B0aW9ucxgVIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSPAoGbGFiZWxzGBYgAygLMiwuYmVydGgudjEuQ3JlYXRlQ29udGFpbmVyUmVxdWVzdC5MYWJlbHNFbnRyeRITCgtzbmFwc2hvdHRlchgXIAEoCRITCgtzdG9wX3NpZ25hbBgYIAEoCRIMCgRsb2dzGBkgASgIEhMKC2F1dG9fcmVtb3ZlGBogASgIEh4KFm5ld19wcml2aWxlZ2VzX2FsbG93ZWQYGyABKAgSDwoHc2VjY29tcBgcIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19lbnRyeXBvaW50IkQKF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHbG9nX3VyaRgDIAEoCSIzChZSZW1vdmVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlImgKEE1ha2VTdGRpb1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDQoFc3RkaW4YAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCCJCChFNYWtlU3RkaW9SZXNwb25zZRINCgVzdGRpbhgBIAEoCRIOCgZzdGRvdXQYAiABKAkSDgoGc3RkZXJyGAMgASgJIooBChJQcm9jZXNzU3BlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgwKBGFyZ3MYAiADKAkSCwoDZW52GAMgAygJEg8KB3dvcmtkaXIYBCABKAkSDAoEdXNlchgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBISCgpwcml2aWxlZ2VkGAcgASgIIjkKE1Byb2Nlc3NTcGVjUmVzcG9uc2USIgoEc3BlYxgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkibAoLTG9nc1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBmZvbGxvdxgCIAEoCBIMCgR0YWlsGAMgASgDEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJjCghMb2dFbnRyeRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdHJlYW0YAiABKAkSDAoEZGF0YRgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIMvECCgpDb250YWluZXJzEk0KBkNyZWF0ZRIgLmJlcnRoLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIS5iZXJ0aC52MS5DcmVhdGVDb250YWluZXJSZXNwb25zZRJNCgZSZW1vdmUSIC5iZXJ0aC52MS5SZW1vdmVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVtb3ZlQ29udGFpbmVyUmVzcG9uc2USRAoJTWFrZVN0ZGlvEhouYmVydGgudjEuTWFrZVN0ZGlvUmVxdWVzdBobLmJlcnRoLnYxLk1ha2VTdGRpb1Jlc3BvbnNlEkoKC1Byb2Nlc3NTcGVjEhwuYmVydGgudjEuUHJvY2Vzc1NwZWNSZXF1ZXN0Gh0uYmVydGgudjEuUHJvY2Vzc1NwZWNSZXNwb25zZRIzCgRMb2dzEhUuYmVydGgudjEuTG9nc1JlcXVlc3QaEi5iZXJ0aC52MS5Mb2dFbnRyeTABYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChliZXJ0aC92MS9jb250YWluZXJzLnByb3RvEghiZXJ0aC52MSJUCg5Db250YWluZXJNb3VudBIMCgR0eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIPCgdvcHRpb25zGAQgAygJIrUFChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFaW1hZ2UYAyABKAkSDAoEYXJncxgEIAMoCRIXCgplbnRyeXBvaW50GAUgASgJSACIAQESCwoDZW52GAYgAygJEigKBm1vdW50cxgHIAMoCzIYLmJlcnRoLnYxLkNvbnRhaW5lck1vdW50Eg8KB3dvcmtkaXIYCCABKAkSDAoEdXNlchgJIAEoCRIQCgh0ZXJtaW5hbBgKIAEoCBIRCglyZWFkX29ubHkYCyABKAgSEAoIaG9zdG5hbWUYDCABKAkSDwoHbmV0d29yaxgNIAEoCRIUCgxtZW1vcnlfYnl0ZXMYDiABKAMSEgoKY3B1X21pbGxpcxgPIAEoAxISCgpwaWRzX2xpbWl0GBAgASgDEg8KB2NhcF9hZGQYESADKAkSEAoIY2FwX2Ryb3AYEiADKAkSEgoKcHJpdmlsZWdlZBgTIAEoCBIPCgdydW50aW1lGBQgASgJEi0KD3J1bnRpbWVfb3B0aW9ucxgVIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSPAoGbGFiZWxzGBYgAygLMiwuYmVydGgudjEuQ3JlYXRlQ29udGFpbmVyUmVxdWVzdC5MYWJlbHNFbnRyeRITCgtzbmFwc2hvdHRlchgXIAEoCRITCgtzdG9wX3NpZ25hbBgYIAEoCRIMCgRsb2dzGBkgASgIEhMKC2F1dG9fcmVtb3ZlGBogASgIEh4KFm5ld19wcml2aWxlZ2VzX2FsbG93ZWQYGyABKAgSDwoHc2VjY29tcBgcIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19lbnRyeXBvaW50IkQKF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHbG9nX3VyaRgDIAEoCSIzChZSZW1vdmVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlIjIKFlJlbmFtZUNvbnRhaW5lclJlcXVlc3QSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCSIZChdSZW5hbWVDb250YWluZXJSZXNwb25zZSLyAQoWVXBkYXRlQ29udGFpbmVyUmVxdWVzdBIKCgJpZBgBIAEoCRIZCgxtZW1vcnlfYnl0ZXMYAiABKANIAIgBARIXCgpjcHVfbWlsbGlzGAMgASgDSAGIAQESFwoKcGlkc19saW1pdBgEIAEoA0gCiAEBEhcKCmNwdV9zaGFyZXMYBSABKANIA4gBARIYCgtjcHVzZXRfY3B1cxgGIAEoCUgEiAEBQg8KDV9tZW1vcnlfYnl0ZXNCDQoLX2NwdV9taWxsaXNCDQoLX3BpZHNfbGltaXRCDQoLX2NwdV9zaGFyZXNCDgoMX2NwdXNldF9jcHVzIhkKF1VwZGF0ZUNvbnRhaW5lclJlc3BvbnNlImgKEE1ha2VTdGRpb1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDQoFc3RkaW4YAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCCJCChFNYWtlU3RkaW9SZXNwb25zZRINCgVzdGRpbhgBIAEoCRIOCgZzdGRvdXQYAiABKAkSDgoGc3RkZXJyGAMgASgJIooBChJQcm9jZXNzU3BlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgwKBGFyZ3MYAiADKAkSCwoDZW52GAMgAygJEg8KB3dvcmtkaXIYBCABKAkSDAoEdXNlchgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBISCgpwcml2aWxlZ2VkGAcgASgIIjkKE1Byb2Nlc3NTcGVjUmVzcG9uc2USIgoEc3BlYxgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkibAoLTG9nc1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBmZvbGxvdxgCIAEoCBIMCgR0YWlsGAMgASgDEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJjCghMb2dFbnRyeRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdHJlYW0YAiABKAkSDAoEZGF0YRgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIMo8ECgpDb250YWluZXJzEk0KBkNyZWF0ZRIgLmJlcnRoLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIS5iZXJ0aC52MS5DcmVhdGVDb250YWluZXJSZXNwb25zZRJNCgZSZW1vdmUSIC5iZXJ0aC52MS5SZW1vdmVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVtb3ZlQ29udGFpbmVyUmVzcG9uc2USRAoJTWFrZVN0ZGlvEhouYmVydGgudjEuTWFrZVN0ZGlvUmVxdWVzdBobLmJlcnRoLnYxLk1ha2VTdGRpb1Jlc3BvbnNlEkoKC1Byb2Nlc3NTcGVjEhwuYmVydGgudjEuUHJvY2Vzc1NwZWNSZXF1ZXN0Gh0uYmVydGgudjEuUHJvY2Vzc1NwZWNSZXNwb25zZRJNCgZSZW5hbWUSIC5iZXJ0aC52MS5SZW5hbWVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVuYW1lQ29udGFpbmVyUmVzcG9uc2USTQoGVXBkYXRlEiAuYmVydGgudjEuVXBkYXRlQ29udGFpbmVyUmVxdWVzdBohLmJlcnRoLnYxLlVwZGF0ZUNvbnRhaW5lclJlc3BvbnNlEjMKBExvZ3MSFS5iZXJ0aC52MS5Mb2dzUmVxdWVzdBoSLmJlcnRoLnYxLkxvZ0VudHJ5MAFiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message berth.v1.ContainerMount
@@ -298,6 +298,106 @@ export const RemoveContainerResponseSchema: GenMessage<RemoveContainerResponse> 
   messageDesc(file_berth_v1_containers, 4);
 
 /**
+ * @generated from message berth.v1.RenameContainerRequest
+ */
+export type RenameContainerRequest = Message<"berth.v1.RenameContainerRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Unique in the namespace.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message berth.v1.RenameContainerRequest.
+ * Use `create(RenameContainerRequestSchema)` to create a new message.
+ */
+export const RenameContainerRequestSchema: GenMessage<RenameContainerRequest> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 5);
+
+/**
+ * @generated from message berth.v1.RenameContainerResponse
+ */
+export type RenameContainerResponse = Message<"berth.v1.RenameContainerResponse"> & {
+};
+
+/**
+ * Describes the message berth.v1.RenameContainerResponse.
+ * Use `create(RenameContainerResponseSchema)` to create a new message.
+ */
+export const RenameContainerResponseSchema: GenMessage<RenameContainerResponse> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 6);
+
+/**
+ * Absent: as it is. 0: unlimited.
+ *
+ * @generated from message berth.v1.UpdateContainerRequest
+ */
+export type UpdateContainerRequest = Message<"berth.v1.UpdateContainerRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: optional int64 memory_bytes = 2;
+   */
+  memoryBytes?: bigint | undefined;
+
+  /**
+   * Thousandths of a CPU.
+   *
+   * @generated from field: optional int64 cpu_millis = 3;
+   */
+  cpuMillis?: bigint | undefined;
+
+  /**
+   * @generated from field: optional int64 pids_limit = 4;
+   */
+  pidsLimit?: bigint | undefined;
+
+  /**
+   * Weight against others, 2 to 262144; 0: the kernel's default.
+   *
+   * @generated from field: optional int64 cpu_shares = 5;
+   */
+  cpuShares?: bigint | undefined;
+
+  /**
+   * CPUs it may run on, such as 0-3,7. Empty: all.
+   *
+   * @generated from field: optional string cpuset_cpus = 6;
+   */
+  cpusetCpus?: string | undefined;
+};
+
+/**
+ * Describes the message berth.v1.UpdateContainerRequest.
+ * Use `create(UpdateContainerRequestSchema)` to create a new message.
+ */
+export const UpdateContainerRequestSchema: GenMessage<UpdateContainerRequest> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 7);
+
+/**
+ * @generated from message berth.v1.UpdateContainerResponse
+ */
+export type UpdateContainerResponse = Message<"berth.v1.UpdateContainerResponse"> & {
+};
+
+/**
+ * Describes the message berth.v1.UpdateContainerResponse.
+ * Use `create(UpdateContainerResponseSchema)` to create a new message.
+ */
+export const UpdateContainerResponseSchema: GenMessage<UpdateContainerResponse> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 8);
+
+/**
  * @generated from message berth.v1.MakeStdioRequest
  */
 export type MakeStdioRequest = Message<"berth.v1.MakeStdioRequest"> & {
@@ -334,7 +434,7 @@ export type MakeStdioRequest = Message<"berth.v1.MakeStdioRequest"> & {
  * Use `create(MakeStdioRequestSchema)` to create a new message.
  */
 export const MakeStdioRequestSchema: GenMessage<MakeStdioRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 5);
+  messageDesc(file_berth_v1_containers, 9);
 
 /**
  * Absolute paths, empty where not asked for. Removed with the task or after an hour without one.
@@ -363,7 +463,7 @@ export type MakeStdioResponse = Message<"berth.v1.MakeStdioResponse"> & {
  * Use `create(MakeStdioResponseSchema)` to create a new message.
  */
 export const MakeStdioResponseSchema: GenMessage<MakeStdioResponse> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 6);
+  messageDesc(file_berth_v1_containers, 10);
 
 /**
  * @generated from message berth.v1.ProcessSpecRequest
@@ -410,7 +510,7 @@ export type ProcessSpecRequest = Message<"berth.v1.ProcessSpecRequest"> & {
  * Use `create(ProcessSpecRequestSchema)` to create a new message.
  */
 export const ProcessSpecRequestSchema: GenMessage<ProcessSpecRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 7);
+  messageDesc(file_berth_v1_containers, 11);
 
 /**
  * @generated from message berth.v1.ProcessSpecResponse
@@ -429,7 +529,7 @@ export type ProcessSpecResponse = Message<"berth.v1.ProcessSpecResponse"> & {
  * Use `create(ProcessSpecResponseSchema)` to create a new message.
  */
 export const ProcessSpecResponseSchema: GenMessage<ProcessSpecResponse> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 8);
+  messageDesc(file_berth_v1_containers, 12);
 
 /**
  * @generated from message berth.v1.LogsRequest
@@ -463,7 +563,7 @@ export type LogsRequest = Message<"berth.v1.LogsRequest"> & {
  * Use `create(LogsRequestSchema)` to create a new message.
  */
 export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 9);
+  messageDesc(file_berth_v1_containers, 13);
 
 /**
  * @generated from message berth.v1.LogEntry
@@ -501,7 +601,7 @@ export type LogEntry = Message<"berth.v1.LogEntry"> & {
  * Use `create(LogEntrySchema)` to create a new message.
  */
 export const LogEntrySchema: GenMessage<LogEntry> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 10);
+  messageDesc(file_berth_v1_containers, 14);
 
 /**
  * @generated from service berth.v1.Containers
@@ -546,6 +646,26 @@ export const Containers: GenService<{
     methodKind: "unary";
     input: typeof ProcessSpecRequestSchema;
     output: typeof ProcessSpecResponseSchema;
+  },
+  /**
+   * Gives a container another name.
+   *
+   * @generated from rpc berth.v1.Containers.Rename
+   */
+  rename: {
+    methodKind: "unary";
+    input: typeof RenameContainerRequestSchema;
+    output: typeof RenameContainerResponseSchema;
+  },
+  /**
+   * Changes limits, at once where it runs, and for every later start.
+   *
+   * @generated from rpc berth.v1.Containers.Update
+   */
+  update: {
+    methodKind: "unary";
+    input: typeof UpdateContainerRequestSchema;
+    output: typeof UpdateContainerResponseSchema;
   },
   /**
    * Lines that a container with logs wrote.

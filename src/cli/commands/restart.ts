@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { act } from '../command.ts';
+import { forEachContainer } from '../containers.ts';
+import { parseSignal } from '../parse/signal.ts';
+import { parseCount } from '../parse/size.ts';
+import { prepareStart, startDetached } from '../start-container.ts';
+import { ownSignal, stopContainer } from '../stop-container.ts';
+
+interface Options {
+  readonly time: string;
+  readonly signal?: string;
+}
+
+export function define(command: Command): void {
+  command
+    .argument('<container...>', 'names or ids')
+    .option('-t, --time <seconds>', 'how long to wait before it is killed, -1 for ever', '10')
+    .option('-s, --signal <signal>', 'signal to send first');
+  act<Options>(command, async (cli, names, options) => {
+    const client = await cli.client();
+    const graceMs = parseCount(options.time, 'time', -1) * 1000;
+    const chosen = options.signal === undefined ? undefined : parseSignal(options.signal);
+    await forEachContainer(client, names, async (container, name) => {
+      await stopContainer(client, container, chosen ?? ownSignal(container), graceMs);
+      if (await prepareStart(client, container)) await startDetached(client, container);
+      cli.print(`${name}\n`);
+    });
+  });
+}
