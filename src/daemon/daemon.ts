@@ -13,6 +13,8 @@ import { logFailedCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { layoutOf } from './directories.ts';
+import { keepReconciled } from './keep-reconciled.ts';
+import { serveMetrics } from './metrics.ts';
 import { peerOf } from './peer.ts';
 import { serviceBindings } from './services.ts';
 
@@ -79,6 +81,8 @@ export class Daemon {
     metadata.gc.start();
     this.#quiet.touch();
     const { tasks, containers } = this.#graph;
+    const metrics = this.#listening.use(await serveMetrics(this.#config.metricsAddress, log));
+    void keepReconciled(tasks, metrics, this.#config.reconcileIntervalMs, this.#draining.signal);
     void keepHouse(
       {
         containers: metadata.containers,

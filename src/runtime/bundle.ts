@@ -10,6 +10,7 @@ import { unmountTree } from '../sys/mount.ts';
 import { namesIn } from '../sys/names-in.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { hasForeignRecord } from './foreign/foreign-record.ts';
+import type { Finding } from './reconcile/finding.ts';
 
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
 export class Bundles {
@@ -23,6 +24,11 @@ export class Bundles {
   /** Held by whoever makes or removes a bundle and its task. @throws the signal's reason */
   lock(namespace: string, id: string, signal: AbortSignal): Promise<Disposable> {
     return this.#locks.acquire(`${namespace}/${id}`, signal);
+  }
+
+  /** As {@link path}, of a key `namespace/id` that was read from the disk. */
+  pathOf(key: string): string {
+    return join(this.#root, key);
   }
 
   /** Where a bundle is or would be. @throws invalid_argument (namespace, id) */
@@ -74,18 +80,29 @@ export class Bundles {
 
   /**
    * Removes bundles that belong to no task: a daemon or shim that was killed between a bundle and its task, or between
-   * a task's end and its bundle's, left them. What the shim took over or is at work on has a record, and stays.
+   * a task's end and its bundle's, left them. What a shim took over or is at work on has a record, and stays.
    */
-  async sweep(log: Log): Promise<void> {
-    const never = new AbortController().signal;
+  async sweep(log: Log): Promise<Finding[]> {
+    const found: Finding[] = [];
     for await (const { namespace, id } of this.all()) {
       if (this.#hasTask(namespace, id)) continue;
-      using _lock = await this.lock(namespace, id, never);
-      if (this.#hasTask(namespace, id)) continue;
-      await this.remove(namespace, id).then(
-        () => log.info({ namespace, id }, 'removed a bundle without a task'),
-        (error) => log.warn({ namespace, id, error: messageOf(error) }, 'bundle without a task is left'),
-      );
+      const finding = await this.#removeIdle(namespace, id);
+      if (finding !== undefined) found.push(finding);
+      if (finding !== undefined) log.debug({ namespace, id }, 'bundle without a task');
+    }
+    return found;
+  }
+
+  /** undefined where somebody has begun a task there meanwhile, or has removed the bundle himself. */
+  async #removeIdle(namespace: string, id: string): Promise<Finding | undefined> {
+    using _lock = await this.lock(namespace, id, new AbortController().signal);
+    const what = join(this.#root, namespace, id);
+    if (this.#hasTask(namespace, id) || !existsSync(what)) return undefined;
+    try {
+      await this.remove(namespace, id);
+      return { kind: 'bundle', what, why: 'it has no task', repaired: true };
+    } catch (error) {
+      return { kind: 'bundle', what, why: messageOf(error), repaired: false };
     }
   }
 

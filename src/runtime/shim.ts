@@ -62,6 +62,11 @@ export class Shim implements AsyncDisposable {
     return this.#connecting;
   }
 
+  /** Whether it runs, or has been asked for. */
+  isThere(): boolean {
+    return this.#connecting !== undefined;
+  }
+
   /** Lets go of the shim, which runs on. */
   async close(): Promise<void> {
     this.#stop.abort();

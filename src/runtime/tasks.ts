@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { abortable } from '../async/abortable.ts';
-import { type Context, type Log, namespaceOf } from '../async/context.ts';
+import { type Context, daemonContext, type Log, namespaceOf } from '../async/context.ts';
+import { withDeadline } from '../async/deadline.ts';
 import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
@@ -10,6 +11,9 @@ import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { ForeignTasks } from './foreign/foreign-tasks.ts';
 import type { DaemonEnds } from './foreign/shim-program.ts';
+import type { Finding, TaskKey } from './reconcile/finding.ts';
+import { recordedTask } from './reconcile/own-tasks.ts';
+import { Reconciler } from './reconcile/reconcile.ts';
 import { shimProgramOf } from './runtime-name.ts';
 import { Shim } from './shim.ts';
 import { changeMs, isTimeout, lookMs, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
@@ -30,6 +34,9 @@ export interface TasksOptions extends ShimLaunch {
   readonly runtimes?: Readonly<Record<string, string>>;
 }
 
+/** How long a list waits for berth-shim. */
+const listMs = 3_000;
+
 /** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
 const waitSliceMs = 60_000;
 
@@ -44,6 +51,7 @@ export class Tasks implements AsyncDisposable {
   readonly #bundles: Bundles;
   readonly #foreign: ForeignTasks;
   readonly #ociRuntime: string;
+  readonly #reconciler: Reconciler;
   /** The shim's program of a runtime; undefined for berth-shim. */
   readonly #programOf: (runtimeName: string) => string | undefined;
 
@@ -51,11 +59,24 @@ export class Tasks implements AsyncDisposable {
     const { events, log, runtimes = {}, environment = defaultEnvironment } = options;
     this.#ociRuntime = options.ociRuntime ?? '';
     this.#bundles = new Bundles(options.stateDir);
-    const sweep = () => void this.#bundles.sweep(log);
-    this.#shim = new Shim(options, events, log, sweep, () => this.#bundles.anyOwn());
+    const reconcile = () => void this.#reconciler.pass();
+    this.#shim = new Shim(options, events, log, reconcile, () => this.#bundles.anyOwn());
     this.#calls = new ShimCalls(this.#shim);
     this.#foreign = new ForeignTasks(daemonEnds(options), this.#bundles, events, log);
+    this.#reconciler = new Reconciler({
+      stateDir: options.stateDir,
+      environment,
+      bundles: this.#bundles,
+      foreign: this.#foreign,
+      listOwn: (signal) => this.#listAll(signal, log),
+      log,
+    });
     this.#programOf = (name) => shimProgramOf(name, runtimes, environment.PATH ?? '');
+  }
+
+  /** Compares what there is with what should be and puts right what is certain; see {@link Reconciler}. Never throws. */
+  reconcile(): Promise<readonly Finding[]> {
+    return this.#reconciler.pass();
   }
 
   /** Lets go of the shims; tasks run on. */
@@ -143,9 +164,8 @@ export class Tasks implements AsyncDisposable {
   /** First processes of all tasks in the context's namespace. */
   async list(ctx: Context): Promise<TaskState[]> {
     namespaceOf(ctx);
-    const own = this.#calls.ask((api) => api.list({}, ctx));
-    const [{ tasks }, foreign] = await Promise.all([own, this.#foreign.list(ctx)]);
-    return [...tasks.map(stateOfListed), ...foreign];
+    const [own, foreign] = await Promise.all([this.#listOwn(ctx), this.#foreign.list(ctx)]);
+    return [...own, ...foreign];
   }
 
   /** @throws not_found (also: has exited already), invalid_argument (signal) */
@@ -238,6 +258,31 @@ export class Tasks implements AsyncDisposable {
   async metrics(ctx: Context, id: string): Promise<Any | undefined> {
     const { stats } = await this.#look(ctx, id, (task) => task.stats({ id }, ctx, lookMs));
     return stats;
+  }
+
+  /** Where berth-shim does not answer, its tasks are known by their records, in state `unknown`. */
+  async #listOwn(ctx: Context): Promise<readonly TaskState[]> {
+    const ask = (signal: AbortSignal) => this.#calls.ask((api) => api.list({}, { ...ctx, signal }));
+    try {
+      const { tasks } = await withDeadline(ctx.signal, listMs, 'list of berth-shim', ask);
+      return tasks.map(stateOfListed);
+    } catch (error) {
+      if (ctx.signal.aborted || !lostShim(error)) throw error;
+      ctx.log.warn({ error: messageOf(error) }, 'tasks are listed by their records');
+    }
+    const states: TaskState[] = [];
+    for await (const { namespace, id } of this.#bundles.all()) {
+      const state =
+        namespace === ctx.namespace && recordedTask(id, this.#bundles.pathOf(`${namespace}/${id}`));
+      if (state) states.push(state);
+    }
+    return states;
+  }
+
+  async #listAll(signal: AbortSignal, log: Log): Promise<readonly TaskKey[] | undefined> {
+    if (!this.#shim.isThere()) return undefined;
+    const { tasks } = await this.#calls.ask((api) => api.list({}, daemonContext(log, '', signal)));
+    return tasks;
   }
 
   async #callerOf(ctx: Context, id: string): Promise<TaskCaller> {

@@ -30,6 +30,10 @@ export interface Config {
   readonly runtimes: Readonly<Record<string, string>>;
   /** How long a shim of others may take to start. */
   readonly shimStartTimeoutMs: number;
+  /** Where Prometheus reads metrics, `host:port`; '' for nowhere. */
+  readonly metricsAddress: string;
+  /** Shims, processes, cgroups, mounts, bundles and records are compared this often. */
+  readonly reconcileIntervalMs: number;
   readonly gc: GcConfig;
 }
 
@@ -57,5 +61,7 @@ export const defaultConfig: Config = {
   contentSharing: 'shared',
   runtimes: {},
   shimStartTimeoutMs: 30_000,
+  metricsAddress: '',
+  reconcileIntervalMs: 60_000,
   gc: defaultGcConfig,
 };

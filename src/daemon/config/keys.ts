@@ -7,6 +7,7 @@ import {
   type Check,
   durationMs,
   fraction,
+  hostAndPort,
   integer,
   logLevel,
   oneOf,
@@ -44,6 +45,7 @@ const common: Readonly<Record<string, Key>> = {
   'grpc.address': key('address', absolutePath(107)),
   'grpc.uid': key('uid', integer(0, 0xffff_fffe)),
   'grpc.gid': key('gid', integer(0, 0xffff_fffe)),
+  'metrics.address': key('metricsAddress', hostAndPort),
   'debug.level': key('logLevel', logLevel),
   'debug.format': key('logFormat', oneOf('text', 'json')),
   'plugins.io.containerd.gc.v1.scheduler.pause_threshold': gcKey('pauseThreshold', fraction(0, 0.5)),
@@ -64,6 +66,7 @@ const common: Readonly<Record<string, Key>> = {
   'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),
+  'berth.reconcile_interval': key('reconcileIntervalMs', durationMs),
   'berth.shim_start_timeout': key('shimStartTimeoutMs', durationMs),
 };
 

@@ -8,10 +8,12 @@ export function renderConfig(config: Config): string {
     root: config.root,
     state: config.state,
     grpc: { address: config.address, uid: config.uid, gid: config.gid },
+    metrics: { address: config.metricsAddress },
     debug: { level: config.logLevel, format: config.logFormat },
     berth: {
       oci_runtime: config.ociRuntime,
       runtimes: config.runtimes,
+      reconcile_interval: `${config.reconcileIntervalMs}ms`,
       shim_start_timeout: `${config.shimStartTimeoutMs}ms`,
     },
     plugins: {

@@ -61,6 +61,14 @@ export const pathList: Check<readonly string[]> = (value) => {
   return paths.map(absolutePath());
 };
 
+/** An address to listen on, `127.0.0.1:1338` or `[::1]:1338`; '' for none. */
+export const hostAndPort: Check<string> = (value) => {
+  const port =
+    typeof value === 'string' ? /^(?:[\w.-]+|\[[0-9a-f:.]+\]):(\d{1,5})$/i.exec(value)?.[1] : undefined;
+  if (value === '' || (port !== undefined && Number(port) < 65_536)) return value as string;
+  return refuse('host:port, or empty');
+};
+
 /** A table of absolute paths. */
 export const pathsByName: Check<Readonly<Record<string, string>>> = (value) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))

@@ -4,10 +4,11 @@ import type { Events } from '../../events/events.ts';
 import { makeEvent, timestampOf } from '../../events/topics.ts';
 import { toAny } from '../../rpc/any.ts';
 import type { Bundles } from '../bundle.ts';
+import type { Finding } from '../reconcile/finding.ts';
 import { changeMs, uncancelled } from '../shim-calls.ts';
 import type { NewTask, TaskExit, TaskState } from '../task.ts';
 import { endProcessesIn } from './bundle-processes.ts';
-import { readForeignRecord } from './foreign-record.ts';
+import { hasForeignRecord, readForeignRecord } from './foreign-record.ts';
 import { ForeignTask } from './foreign-task.ts';
 import { type DaemonEnds, ShimProgram, type ShimTarget } from './shim-program.ts';
 
@@ -73,6 +74,33 @@ export class ForeignTasks implements Disposable {
       await this.#undo(made);
       throw wrap(error, 'failed to create shim task');
     }
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  /** Tries again to remove what dead shims left and their programs could not delete; the tasks are told as ended. */
+  async retry(): Promise<Finding[]> {
+    await this.#loaded;
+    const found: Finding[] = [];
+    for await (const { namespace, id } of this.#bundles.all()) {
+      const target = { namespace, id, bundle: this.#bundles.path(namespace, id) };
+      if (hasForeignRecord(target.bundle) && !this.#tasks.has(keyOf(namespace, id)))
+        found.push(...(await this.#clearLeft(target)));
+    }
+    return found;
+  }
+
+  async #clearLeft(target: ShimTarget): Promise<Finding[]> {
+    const { namespace, id, bundle } = target;
+    using _lock = await this.#bundles.lock(namespace, id, new AbortController().signal);
+    const record = readForeignRecord(bundle);
+    if (record === undefined || this.#tasks.has(keyOf(namespace, id))) return [];
+    const cleared = await this.#clear(target, record.program);
+    const why = cleared === undefined ? `${record.program} cannot delete its task` : 'its shim is dead';
+    return [{ kind: 'bundle', what: bundle, why, repaired: cleared !== undefined }];
   }
 
   /** Forgets a task that was deleted. */
