@@ -10,6 +10,7 @@ import { type Metadata, openMetadata } from '../metadata/metadata.ts';
 import { hostPlatform } from '../oci/platform.ts';
 import { Tasks } from '../runtime/tasks.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
+import { openNativeDriver } from '../snapshots/native/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
@@ -44,7 +45,10 @@ export async function compose(
   await using opened = new AsyncDisposableStack();
   const config = current();
   const events = new EventExchange();
-  const drivers = [opened.use(await openOverlay(config, layout, log))];
+  const drivers = [
+    opened.use(await openOverlay(config, layout, log)),
+    await openNativeDriver(join(layout.snapshots, 'native')),
+  ];
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
     await openMetadata({

@@ -37,12 +37,14 @@ import {
  */
 export class SnapshotRecords implements Snapshotter {
   readonly name: string;
+  readonly capabilities: readonly string[];
   readonly #records: Records;
   readonly #keeper: DirectoryKeeper;
   readonly #locks = new KeyedLock();
 
   constructor(records: Records, keeper: DirectoryKeeper) {
     this.name = keeper.driver.name;
+    this.capabilities = keeper.driver.capabilities;
     this.#records = records;
     this.#keeper = keeper;
   }
@@ -180,7 +182,10 @@ export class SnapshotRecords implements Snapshotter {
 
   #parentAtCommit(place: Place, row: SnapshotRow, parent: string): number | null {
     if (parent === '' || parent === row.parent_name) return row.parent;
-    if (row.parent === null) return committedParent(this.#records.db, place, parent);
+    if (row.parent === null) {
+      if (this.capabilities.includes('rebase')) return committedParent(this.#records.db, place, parent);
+      throw failedPrecondition(`${this.name} cannot put a snapshot on another parent: failed precondition`);
+    }
     throw invalidArgument(
       `snapshot ${row.name} was prepared with parent ${row.parent_name}, not ${parent}: invalid argument`,
     );

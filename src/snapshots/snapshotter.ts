@@ -12,6 +12,8 @@ import type { Context } from '../async/context.ts';
 export interface Snapshotter {
   /** Name clients use, e.g. `overlayfs`. */
   readonly name: string;
+  /** What it can beyond the plain contract, in containerd's words (`rebase`, `remap-ids`). None when absent. */
+  readonly capabilities?: readonly string[];
   /** @throws not_found */
   stat(ctx: Context, key: string): Promise<SnapshotInfo>;
   /** Labels only; field paths as in ContentStore.update. @throws not_found, invalid_argument */
@@ -28,10 +30,10 @@ export interface Snapshotter {
   prepare(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
   view(ctx: Context, key: string, parent: string, labels?: Labels): Promise<Mount[]>;
   /**
-   * Durable on return. `options.parent` (containerd's CommitSnapshotRequest.parent, the `rebase` capability) puts a
+   * Durable on return. `options.parent` (containerd's CommitSnapshotRequest.parent, with the `rebase` capability) puts a
    * committed parent under a snapshot that was prepared with parent '' — so layers can be applied all at once, each
    * into its own parentless snapshot, and committed in order. A snapshot prepared with a parent may name only that one.
-   * @throws not_found (key, parent), already_exists (name), failed_precondition (not active),
+   * @throws not_found (key, parent), already_exists (name), failed_precondition (not active; cannot rebase),
    *   invalid_argument (parent is not committed, or differs from the one it was prepared with)
    */
   commit(

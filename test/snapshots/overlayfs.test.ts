@@ -11,16 +11,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { daemonContext, silentLog } from '../../src/async/context.ts';
-import { openLocalBlobs } from '../../src/content/local/local-blobs.ts';
-import { openMetadata } from '../../src/metadata/metadata.ts';
-import { RecordedEvents } from '../../src/metadata/subject.suite.ts';
 import type { LayerMode } from '../../src/snapshots/layer-mode.ts';
 import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
 import { type SnapshotterSubject, snapshotterSuite } from '../../src/snapshots/snapshotter.suite.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
 import { LayeringDriver } from './layering-driver.ts';
 import { cannot } from './modes.ts';
+import { openRecords } from './records.ts';
 
 const scratch = process.env.BERTH_TEST_SCRATCH ?? '/var/tmp';
 const makeDirectory = () => mkdtempSync(join(scratch, 'berth-snapshots-'));
@@ -30,20 +27,11 @@ async function openSubject(mode: LayerMode): Promise<SnapshotterSubject> {
   const directory = makeDirectory();
   const root = join(directory, 'overlayfs');
   const driver = await openOverlayDriver({ root, mode });
-  const metadata = await openMetadata({
-    path: join(directory, 'metadata.db'),
-    blobs: await openLocalBlobs(join(directory, 'content')),
-    drivers: [mode === 'directories' ? driver : new LayeringDriver(driver)],
-    events: new RecordedEvents(),
-    log: silentLog,
-  });
-  const snapshotter = metadata.snapshotters.get('overlayfs');
-  assert.ok(snapshotter);
+  const records = await openRecords(directory, mode === 'directories' ? driver : new LayeringDriver(driver));
   return {
-    snapshotter,
-    ctx: daemonContext(silentLog, 'suite'),
+    ...records,
     async [Symbol.asyncDispose]() {
-      await metadata[Symbol.asyncDispose]();
+      await records[Symbol.asyncDispose]();
       await driver[Symbol.asyncDispose]();
       await unmountTree(root);
       rmSync(directory, { recursive: true });

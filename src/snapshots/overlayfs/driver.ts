@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../async/context.ts';
-import { codeOf, failedPrecondition, invalidArgument } from '../../errors/error.ts';
-import { removeTree } from '../../sys/remove-tree.ts';
+import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
 import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
+import { ensureDirectory, ensureDirectoryLike } from '../ensure-directory.ts';
 import type { LayerMode } from '../layer-mode.ts';
 import type { Mount, SnapshotUsage } from '../snapshotter.ts';
 import { Bodies } from './bodies.ts';
@@ -50,10 +49,7 @@ export async function openOverlayDriver(
   for (const path of [root, mounts])
     if (/[,:\\]/.test(path)) throw invalidArgument(`snapshot root ${path} holds one of , : \\`);
   const paths = new SnapshotPaths(root);
-  for (const path of [paths.root, paths.snapshots, paths.trash]) {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    await chmod(path, 0o700);
-  }
+  await paths.open();
   const layers = new LayerMounts(mounts, (id) => paths.layer(id));
   await layers.open();
   const support = await probeLayers(mode, root, mounts);
@@ -135,26 +131,15 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#stack.leave(id);
     this.#bodies.forget(id);
     await this.#stack.drop(id);
-    const trash = join(this.#paths.trash, `${id}-${randomBytes(4).toString('hex')}`);
-    try {
-      await rename(this.#paths.directory(id), trash);
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return;
-      throw error;
-    }
-    await removeTree(trash);
+    await this.#paths.remove(id);
   }
 
   async cleanup(known: ReadonlySet<number>): Promise<number[]> {
-    const removed: number[] = [];
-    for (const id of await this.#ids()) {
-      if (known.has(id)) continue;
-      await this.remove(id);
-      removed.push(id);
-    }
+    const unknown = (await this.#paths.ids()).filter((id) => !known.has(id));
+    for (const id of unknown) await this.remove(id);
     await this.#stack.dropUnknown(known);
-    for (const name of await readdir(this.#paths.trash)) await removeTree(join(this.#paths.trash, name));
-    return removed;
+    await this.#paths.emptyTrash();
+    return unknown;
   }
 
   async applyTarget(mounts: readonly Mount[]): Promise<ApplyTarget | undefined> {
@@ -181,35 +166,9 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     if (kind === 'active') await ensureDirectory(this.#paths.work(id), 0o711);
     this.#bodies.forget(id);
   }
-
-  async #ids(): Promise<number[]> {
-    const names = await readdir(this.#paths.snapshots);
-    return names.filter((name) => /^[1-9][0-9]{0,14}$/.test(name)).map(Number);
-  }
 }
 
 const asFiles = (mounts: readonly Mount[]): ApplyTarget => ({
   mounts,
   [Symbol.asyncDispose]: async () => {},
 });
-
-/** Makes a directory with owner and mode of `like`, where there is one. */
-async function ensureDirectoryLike(path: string, like: string | undefined): Promise<void> {
-  const from = like === undefined ? undefined : await stat(like);
-  const made = await ensureDirectory(path, from === undefined ? 0o755 : from.mode & 0o7777);
-  if (!made || from === undefined || (from.uid === 0 && from.gid === 0)) return;
-  await chown(path, from.uid, from.gid);
-  await chmod(path, from.mode & 0o7777);
-}
-
-/** Makes a directory with exactly this mode, whatever the umask. Returns false when it was there. */
-async function ensureDirectory(path: string, mode: number): Promise<boolean> {
-  try {
-    await mkdir(path, { mode });
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw error;
-  }
-  await chmod(path, mode);
-  return true;
-}

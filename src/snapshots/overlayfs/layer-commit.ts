@@ -1,10 +1,8 @@
 import { open, readdir, rmdir, stat, writeFile } from 'node:fs/promises';
 import { codeOf } from '../../errors/error.ts';
-import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../../sys/constants.ts';
-import { openAt, syncFileSystem } from '../../sys/files.ts';
 import { removeTree } from '../../sys/remove-tree.ts';
 import { listXattrs } from '../../sys/xattr.ts';
-import { diskUsage } from '../disk-usage.ts';
+import { sealDirectory } from '../seal-directory.ts';
 import type { SnapshotUsage } from '../snapshotter.ts';
 import type { Body } from './bodies.ts';
 import { readErofsFile } from './erofs-file.ts';
@@ -18,8 +16,7 @@ export interface Committed {
 
 /** A directory: all its files on disk. */
 export async function commitDirectory(paths: SnapshotPaths, id: number): Promise<Committed> {
-  using dir = openAt(AT_FDCWD, paths.fs(id), O_RDONLY | O_DIRECTORY);
-  const [usage] = await Promise.all([diskUsage(paths.fs(id)), syncFileSystem(dir)]);
+  const usage = await sealDirectory(paths.fs(id));
   return { usage, body: { directory: true, layer: false } };
 }
 

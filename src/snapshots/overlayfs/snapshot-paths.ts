@@ -1,26 +1,10 @@
 import { join } from 'node:path';
+import { SnapshotDirectories } from '../snapshot-directories.ts';
 
-/** Where everything of a snapshot is on disk. */
-export class SnapshotPaths {
-  readonly root: string;
-  readonly snapshots: string;
-  readonly trash: string;
-
-  constructor(root: string) {
-    this.root = root;
-    this.snapshots = join(root, 'snapshots');
-    this.trash = join(root, 'trash');
-  }
-
-  directory(id: number): string {
-    return join(this.snapshots, String(id));
-  }
-
-  /** Files as a directory: the upperdir while it is active, a lowerdir once it is committed. */
-  fs(id: number): string {
-    return join(this.directory(id), 'fs');
-  }
-
+/**
+ * Where everything of a snapshot is on disk. Its `fs` is the upperdir while it is active, a lowerdir once it is committed.
+ */
+export class SnapshotPaths extends SnapshotDirectories {
   /** Overlayfs' workdir. */
   work(id: number): string {
     return join(this.directory(id), 'work');
