@@ -9,6 +9,7 @@ import { EventExchange } from '../events/exchange.ts';
 import { type Metadata, openMetadata } from '../metadata/metadata.ts';
 import { hostPlatform } from '../oci/platform.ts';
 import { Tasks } from '../runtime/tasks.ts';
+import { applyTargets } from '../snapshots/apply-target.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { openNativeDriver } from '../snapshots/native/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
@@ -61,7 +62,7 @@ export async function compose(
       sharing: config.contentSharing,
     }),
   );
-  const transfers = opened.use(openTransfers(current, layout, metadata));
+  const transfers = opened.use(openTransfers(current, layout, metadata, drivers));
   const tasks = opened.use(openTasks(config, layout, version, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
   const owned = opened.move();
@@ -82,7 +83,12 @@ export async function compose(
 const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: Log) =>
   openOverlayDriver({ root: join(snapshots, 'overlayfs'), layers, mode: layerMode, log });
 
-function openTransfers(current: () => Config, layout: Layout, metadata: Metadata): TransferParts {
+function openTransfers(
+  current: () => Config,
+  layout: Layout,
+  metadata: Metadata,
+  drivers: readonly SnapshotDriver[],
+): TransferParts {
   const { content, images, leases, snapshotters } = metadata;
   const { maxConcurrentDownloads, maxConcurrentUnpacks, contentSharing } = current();
   return transferParts({
@@ -90,6 +96,7 @@ function openTransfers(current: () => Config, layout: Layout, metadata: Metadata
     images,
     leases,
     snapshotters,
+    applyTarget: applyTargets(drivers),
     defaultSnapshotter: 'overlayfs',
     platform: hostPlatform(),
     hostsDirs: () => current().hostsDirs,

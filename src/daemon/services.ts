@@ -32,7 +32,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     contentService(metadata.content),
     imagesService(metadata.images),
     snapshotsService(metadata.snapshotters),
-    diffService(metadata.content),
+    diffService({ content: metadata.content, applyTarget: transfers.applyTarget }),
     containersService(metadata.containers),
     tasksService(tasks, metadata.containers),
     eventsService(events),

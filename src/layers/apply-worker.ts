@@ -33,21 +33,25 @@ parentPort?.on('message', (message: JobMessage<ApplyJob>) => {
 
 async function run(message: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
   const { target } = message.job;
-  if (target.kind === 'layer-file') return await applyToFile(message, target.path);
+  if (target.kind === 'layer-file') return await applyToFile(message, target);
   if (target.kind !== 'mount') return await applyToDirectory(message, target);
   await using mounted = await mountTemporarily(target.mounts);
   return await applyToDirectory(message, { kind: 'plain', directory: mounted.path });
 }
 
-async function applyToFile(message: JobMessage<ApplyJob>, path: string): Promise<ApplyOutcome> {
+async function applyToFile(
+  message: JobMessage<ApplyJob>,
+  { path, lowest }: FileTarget,
+): Promise<ApplyOutcome> {
   using output = new LayerOutput(path);
-  const builder = new LayerBuilder(message.job.limits);
+  const builder = new LayerBuilder(message.job.limits, { lowest });
   const { diffId, sizeBytes } = await untar(message, builder, (chunk) => output.write(chunk));
   output.finish(builder, diffId);
   if (message.job.sync) await output.sync();
   return { diffId: textOf(diffId), sizeBytes, inodes: builder.members, ...builder.unfinished() };
 }
 
+type FileTarget = Extract<LayerTarget, { kind: 'layer-file' }>;
 type DirectoryTarget = Exclude<LayerTarget, { kind: 'mount' | 'layer-file' }>;
 
 async function applyToDirectory(

@@ -17,7 +17,11 @@ export interface ApplyRequest {
    * Mounts of an active snapshot (see {@link LayerMount}), a directory to write to, or where to make a layer file
    * (its directory exists, it does not or is empty; what a failure leaves there is the caller's to remove).
    */
-  readonly to: readonly LayerMount[] | { readonly directory: string } | { readonly layerFile: string };
+  readonly to:
+    | readonly LayerMount[]
+    | { readonly directory: string }
+    /** `lowest`: nothing will be beneath it, so what it deletes is left out. Default false. */
+    | { readonly layerFile: string; readonly lowest?: boolean };
   readonly limits?: Partial<LayerLimits>;
   /** Stops the work within a second. What was written until then stays for the caller to remove. */
   readonly signal?: AbortSignal | undefined;
@@ -41,7 +45,8 @@ export interface AppliedLayer {
 
 function targetFor(to: ApplyRequest['to']): LayerTarget {
   if ('directory' in to) return { kind: 'plain', directory: to.directory };
-  return 'layerFile' in to ? { kind: 'layer-file', path: to.layerFile } : targetOf(to);
+  if ('layerFile' in to) return { kind: 'layer-file', path: to.layerFile, lowest: to.lowest ?? false };
+  return targetOf(to);
 }
 
 const pool = new WorkerPool<ApplyJob, ApplyOutcome>({

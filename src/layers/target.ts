@@ -23,7 +23,12 @@ export type LayerTarget =
   /** Into a plain directory: whiteouts delete what is there from before. */
   | { readonly kind: 'plain'; readonly directory: string }
   /** As one file that can be mounted (EROFS). Nothing is at `path`, or an empty file. */
-  | { readonly kind: 'layer-file'; readonly path: string }
+  | {
+      readonly kind: 'layer-file';
+      readonly path: string;
+      /** Nothing will be beneath: what it deletes is left out. */
+      readonly lowest: boolean;
+    }
   /** Into something that must be mounted first, then as plain. */
   | { readonly kind: 'mount'; readonly mounts: readonly LayerMount[] };
 

@@ -3,48 +3,59 @@ import type { ContentStore } from '../content/store.ts';
 import { failedPrecondition, invalidArgument } from '../errors/error.ts';
 import { Diff, type ApplyRequest as WireApply } from '../gen/containerd/services/diff/v1/diff_pb.ts';
 import type { Descriptor as WireDescriptor } from '../gen/containerd/types/types_pb.ts';
-import { type AppliedLayer, applyLayer } from '../layers/apply.ts';
+import type { AppliedLayer } from '../layers/apply.ts';
 import type { LayerLimits } from '../layers/limits.ts';
 import { uncompressedLayerType } from '../layers/media-type.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import { makeLayer } from '../transfer/make-layer.ts';
+import { writeLayer } from '../transfer/write-layer.ts';
 import { toWireDescriptor } from './descriptor-wire.ts';
 import { fromTimestamp } from './wire.ts';
 
+/** What the service works on. */
+export interface DiffParts {
+  readonly content: ContentStore;
+  readonly applyTarget: FindApplyTarget;
+  readonly limits?: Partial<LayerLimits>;
+}
+
 /** The Diff service: layers onto mounts, and out of the difference of two lists of mounts. */
-export function diffService(content: ContentStore, limits: Partial<LayerLimits> = {}): ServiceBinding {
+export function diffService(parts: DiffParts): ServiceBinding {
   return bindService(Diff, {
     async apply(request, ctx) {
-      const { diffId, sizeBytes } = await apply(content, limits, request, ctx);
+      const { diffId, sizeBytes } = await apply(parts, request, ctx);
       return { applied: { mediaType: uncompressedLayerType, digest: diffId, size: BigInt(sizeBytes) } };
     },
     async diff({ left, right, mediaType, ref, labels, sourceDateEpoch }, ctx) {
       const latestMs = sourceDateEpoch && fromTimestamp(sourceDateEpoch).getTime();
-      const { descriptor } = await makeLayer(content, ctx, { left, right, mediaType, ref, labels, latestMs });
+      const wanted = { left, right, mediaType, ref, labels, latestMs };
+      const { descriptor } = await makeLayer(parts.content, ctx, wanted);
       return { diff: toWireDescriptor(descriptor) };
     },
   });
 }
 
 async function apply(
-  content: ContentStore,
-  limits: Partial<LayerLimits>,
+  { content, applyTarget, limits = {} }: DiffParts,
   { diff, mounts, syncFs }: WireApply,
   ctx: Context,
 ): Promise<AppliedLayer> {
   const { digest, mediaType } = required(diff);
   await using reader = await content.reader(ctx, parseDigest(digest));
-  const applied = await applyLayer({
-    source: reader.path === undefined ? reader.stream() : { path: reader.path },
+  const { path } = reader;
+  await using written = await writeLayer(applyTarget, {
+    source: () => (path === undefined ? reader.stream() : { path }),
     mediaType,
-    to: mounts,
+    mounts,
     limits,
     signal: ctx.signal,
     sync: syncFs,
   });
-  refuseLinks(applied);
-  return applied;
+  refuseLinks(written);
+  await written.finish([]);
+  return written;
 }
 
 function required(diff: WireDescriptor | undefined): WireDescriptor {

@@ -1,3 +1,4 @@
+import type { SnapshotDriver } from './driver.ts';
 import type { Mount } from './snapshotter.ts';
 
 /**
@@ -22,3 +23,17 @@ export interface LayerFileTarget {
   /** The file is whole: from now on it is the content of the snapshot. Once. @throws not_found when that was removed */
   adopt(): Promise<void>;
 }
+
+/** Asks who knows these mounts; those that nobody knows are themselves the target. @throws what the mounts' owner throws */
+export type FindApplyTarget = (mounts: readonly Mount[]) => Promise<ApplyTarget>;
+
+/** Asks each driver. */
+export const applyTargets =
+  (drivers: readonly SnapshotDriver[]): FindApplyTarget =>
+  async (mounts) => {
+    for (const driver of drivers) {
+      const target = await driver.applyTarget?.(mounts);
+      if (target !== undefined) return target;
+    }
+    return { mounts, [Symbol.asyncDispose]: async () => {} };
+  };

@@ -2,9 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { abortable } from '../async/abortable.ts';
 import { type Context, namespaceOf } from '../async/context.ts';
 import { dataLoss, invalidArgument, isKind, wrap } from '../errors/error.ts';
-import { type AppliedLayer, applyLayer } from '../layers/apply.ts';
 import { forRebase } from '../layers/target.ts';
-import type { Unfinished } from '../layers/unfinished.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ChainId, DiffId } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
@@ -16,6 +14,7 @@ import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import type { PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
+import { type WrittenLayer, writeLayer } from './write-layer.ts';
 
 export interface UnpackRequest {
   readonly image: PlannedImage;
@@ -57,9 +56,12 @@ export interface Extracted extends AsyncDisposable {
   commit(ctx: Context, layer: Layer): Promise<void>;
 }
 
+/** Can it take layers all at once, each in a snapshot without a parent, or must one be committed before the next? */
+export const rebases = ({ capabilities = [] }: Snapshotter): boolean => capabilities.includes('rebase');
+
 /**
- * Unpacks one layer into a parentless snapshot of its own, unless its snapshot is there by now. Holds the lock of its
- * chain ID until disposed. @throws data_loss (another diff ID), invalid_argument (malformed layer)
+ * Unpacks one layer, unless its snapshot is there by now: into a parentless snapshot of its own where the snapshotter
+ * can rebase, else onto its parent. Holds the lock of its chain ID until disposed. @throws data_loss (another diff ID), invalid_argument (malformed layer)
  */
 export async function extract(
   parts: TransferParts,
@@ -82,11 +84,11 @@ export async function extract(
   stack.defer(() =>
     committed ? undefined : undo(ctx, 'remove snapshot', (late) => snapshotter.remove(late, key)),
   );
-  const unfinished = await apply(parts, ctx, request, layer, mounts);
+  const written = stack.use(await apply(parts, ctx, request, layer, mounts));
   const held = stack.move();
   return {
     async commit(at) {
-      if (unfinished !== undefined) await finish(at, snapshotter, layer, mounts, unfinished);
+      await finish(at, snapshotter, layer, written);
       committed = await commit(parts, at, snapshotter, layer, key, labels);
       await held.disposeAsync();
     },
@@ -109,7 +111,7 @@ async function prepare(
   labels: Record<string, string>,
 ) {
   try {
-    return await snapshotter.prepare(ctx, key, '', labels);
+    return await snapshotter.prepare(ctx, key, rebases(snapshotter) ? '' : layer.parent, labels);
   } catch (error) {
     const skip =
       isKind(error, 'already_exists') && (await isCommitted(parts, ctx, snapshotter, layer.chainId));
@@ -121,10 +123,10 @@ async function prepare(
 async function apply(
   parts: TransferParts,
   ctx: Context,
-  { customer }: UnpackRequest,
+  { customer, snapshotter }: UnpackRequest,
   layer: Layer,
   mounts: readonly Mount[],
-): Promise<Unfinished | undefined> {
+): Promise<WrittenLayer> {
   const { descriptor, manifest } = layer;
   using _ = await parts.unpacks.acquire(customer.id, ctx.signal);
   const tell = (phase: 'extracting' | 'extracted', offset: number) =>
@@ -139,28 +141,31 @@ async function apply(
   tell('extracting', 0);
   await using reader = await parts.content.reader(ctx, descriptor.digest);
   if (reader.path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);
-  const { diffId, unfinished } = await applyOrExplain(ctx, layer, reader.path, mounts);
-  if (diffId !== layer.diffId)
+  // All but the base layer are prepared without their parent: what they delete is written down, not carried out.
+  const to = layer.parent === '' || !rebases(snapshotter) ? mounts : forRebase(mounts);
+  await using stack = new AsyncDisposableStack();
+  const written = stack.use(await applyOrExplain(parts, ctx, layer, reader.path, to));
+  if (written.diffId !== layer.diffId)
     throw dataLoss(
-      `wrong diff id ${diffId} calculated on extraction ${layer.diffId}, layer ${descriptor.digest}`,
+      `wrong diff id ${written.diffId} calculated on extraction ${layer.diffId}, layer ${descriptor.digest}`,
     );
   tell('extracted', descriptor.size);
-  return unfinished;
+  stack.move();
+  return written;
 }
 
-/** All but the base layer are prepared without their parent: what they delete is written down, not carried out. */
 async function applyOrExplain(
+  { applyTarget }: TransferParts,
   ctx: Context,
-  { descriptor, parent }: Layer,
+  { descriptor: { digest, mediaType } }: Layer,
   path: string,
   mounts: readonly Mount[],
-): Promise<AppliedLayer> {
-  const to = parent === '' ? mounts : forRebase(mounts);
+): Promise<WrittenLayer> {
   try {
-    return await applyLayer({ source: { path }, mediaType: descriptor.mediaType, to, signal: ctx.signal });
+    return await writeLayer(applyTarget, { source: () => ({ path }), mediaType, mounts, signal: ctx.signal });
   } catch (error) {
     ctx.signal.throwIfAborted();
-    throw wrap(error, `failed to extract layer ${descriptor.digest}`);
+    throw wrap(error, `failed to extract layer ${digest}`);
   }
 }
 
@@ -174,7 +179,8 @@ async function commit(
   labels: Record<string, string>,
 ): Promise<boolean> {
   try {
-    await snapshotter.commit(ctx, layer.chainId, key, labels, { parent: layer.parent });
+    const options = rebases(snapshotter) ? { parent: layer.parent } : {};
+    await snapshotter.commit(ctx, layer.chainId, key, labels, options);
   } catch (error) {
     if (isKind(error, 'already_exists')) return false;
     throw error;

@@ -7,6 +7,7 @@ import type { ImageStore } from '../metadata/image-store.ts';
 import type { LeaseStore } from '../metadata/lease-store.ts';
 import type { Platform } from '../oci/platform.ts';
 import { Connections } from '../registry/connections.ts';
+import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { BlobStep } from './blobs.ts';
 
@@ -16,6 +17,8 @@ export interface TransferOptions {
   readonly images: ImageStore;
   readonly leases: LeaseStore;
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
+  /** What mounts of theirs mean to whoever applies a layer. */
+  readonly applyTarget: FindApplyTarget;
   readonly defaultSnapshotter: string;
   readonly platform: Platform;
   /** Directories of hosts.toml folders for pulls that name none; asked on each pull. */

@@ -10,7 +10,7 @@ import type { Platform } from '../oci/platform.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { addLabels } from './blobs.ts';
 import { localDocuments } from './documents.ts';
-import { extract, isCommitted, type Layer, type UnpackRequest } from './extract.ts';
+import { extract, isCommitted, type Layer, rebases, type UnpackRequest } from './extract.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';
@@ -55,7 +55,8 @@ export function snapshotterOf(parts: TransferParts, name: string): Snapshotter {
 
 /**
  * Unpacks every layer that no snapshot holds yet. All of them at once, each into a parentless snapshot of its own; then
- * they are committed base first, each on its parent. If one fails nothing above it is committed and nothing stays behind.
+ * they are committed base first, each on its parent. A snapshotter that cannot rebase gets one after the other. If one
+ * fails nothing above it is committed and nothing stays behind.
  */
 export async function unpackImage(
   parts: TransferParts,
@@ -67,7 +68,8 @@ export async function unpackImage(
   const layers = planLayers(image, diffIds);
   const top = layers.at(-1)?.chainId ?? ('' as ChainId);
   const missing = layers.slice(await firstMissing(parts, ctx, snapshotter, layers));
-  await unpackLayers(parts, ctx, request, missing);
+  if (rebases(snapshotter)) await unpackAtOnce(parts, ctx, request, missing);
+  else await unpackInOrder(parts, ctx, request, missing);
   if (top !== '')
     await addLabels(parts.content, ctx, image.document.config.digest, {
       [`${labelNames.snapshotPrefix}${snapshotter.name}`]: top,
@@ -99,7 +101,19 @@ async function firstMissing(
   return 0;
 }
 
-async function unpackLayers(
+async function unpackInOrder(
+  parts: TransferParts,
+  ctx: Context,
+  request: UnpackRequest,
+  layers: readonly Layer[],
+): Promise<void> {
+  for (const layer of layers) {
+    await using extracted = await extract(parts, ctx, request, layer);
+    await extracted.commit(ctx, layer);
+  }
+}
+
+async function unpackAtOnce(
   parts: TransferParts,
   ctx: Context,
   request: UnpackRequest,

@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
+import { withTempMount } from '../../src/sys/temp-mount.ts';
 import { readRows, violations } from '../kit/checker.ts';
 import { TestDaemon } from '../kit/daemon.ts';
+import { layerMount } from '../kit/layer-files.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output } from '../kit/run.ts';
 import { compareTrees, readTree, type Tree } from '../kit/tree.ts';
@@ -35,7 +37,7 @@ test(`a power cut at ${cuts} random moments of pulls keeps acknowledged images a
   for (let n = 0; n < cuts; n++) found.push(await cutWhilePulling(daemon, disk, images, random));
   using client = connect({ address: daemon.address });
   for (const image of images) await client.images.pull(image).image();
-  const whole = snapshotTrees(daemon.root);
+  const whole = await snapshotTrees(daemon.root);
   assert.ok(whole.size > 8, 'the trees to compare with are there');
   for (const [n, cut] of found.entries()) {
     await t.test(`cut ${n + 1}: ${cut.acknowledged.length} images were acknowledged`, () =>
@@ -84,25 +86,39 @@ async function checkCut({ image, acknowledged }: Cut, whole: ReadonlyMap<string,
   const { id } = await client.leases.create();
   await client.leases.delete(id, { sync: true });
   assert.deepEqual(
-    [...lost, ...violations(daemon.root, daemon.state), ...differences(daemon.root, whole)],
+    [...lost, ...violations(daemon.root, daemon.state), ...(await differences(daemon.root, whole))],
     [],
   );
   for (const name of acknowledged) await client.images.pull(name).image();
 }
 
 /** I2: a committed snapshot holds every byte of its layer. */
-const differences = (root: string, whole: ReadonlyMap<string, Tree>): string[] =>
-  [...snapshotTrees(root)].flatMap(([name, tree]) => {
+async function differences(root: string, whole: ReadonlyMap<string, Tree>): Promise<string[]> {
+  return [...(await snapshotTrees(root))].flatMap(([name, tree]) => {
     const expected = whole.get(name);
     if (expected === undefined) return [`I2: snapshot ${name} is of no image`];
     return compareTrees(tree, expected).map((line) => `I2: snapshot ${name}: ${line}`);
   });
+}
 
 /** Every committed snapshot by name, as it lies on disk. */
-function snapshotTrees(root: string): Map<string, Tree> {
+async function snapshotTrees(root: string): Promise<Map<string, Tree>> {
   const rows = readRows(join(root, 'metadata.db')).snapshots.filter(({ kind }) => kind === 'committed');
-  const path = (id: number) => join(root, 'snapshots/overlayfs/snapshots', String(id), 'fs');
-  return new Map(rows.map(({ id, name }) => [name, existsSync(path(id)) ? layerTree(path(id)) : new Map()]));
+  const trees = new Map<string, Tree>();
+  for (const { id, name } of rows)
+    trees.set(name, await treeOf(join(root, 'snapshots/overlayfs/snapshots', String(id))));
+  return trees;
+}
+
+/** Of a snapshot's directory: a layer file, or a directory. */
+async function treeOf(path: string): Promise<Tree> {
+  let tree: Tree = new Map();
+  if (existsSync(join(path, 'fs'))) tree = layerTree(join(path, 'fs'));
+  else if (existsSync(join(path, 'layer.erofs')))
+    await withTempMount(layerMount(join(path, 'layer.erofs')), async (root) => {
+      tree = layerTree(root);
+    });
+  return tree;
 }
 
 /** A whiteout has the time it was made at. */

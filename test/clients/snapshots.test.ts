@@ -35,7 +35,8 @@ checkWithBoth({
   },
   'snapshots view is a read-only bind of one layer': {
     line: `${base} $C snapshots view --mounts v1 $P; $C snapshots rm v1 2>/dev/null || true`,
-    shows: /"Type": "bind",\n "Source": ".*\/fs",\n( "Target": "",\n)? "Options": \[\n "ro",\n "rbind"\n \]/,
+    shows:
+      /"Type": "bind",\n "Source": ".*\/(fs|layers\/\d+)",\n( "Target": "",\n)? "Options": \[\n "ro",\n "rbind"\n \]/,
   },
   'snapshots usage of a view is nothing': {
     // Nothing holds a view that ctr makes: a collection that is under way may take it, as in containerd.

@@ -14,6 +14,7 @@ import {
 import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { layerMode, layerModeConfig } from './layer-mode.ts';
 
 const top = resolve(import.meta.dirname, '../..');
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
@@ -57,7 +58,7 @@ export class TestDaemon implements AsyncDisposable {
   /** Starts berthd, as the last words of `wrapper` where that is given, and waits until its socket answers. */
   async start({ wrapper = [] }: { wrapper?: readonly string[] } = {}): Promise<this> {
     const config = join(this.dir, 'config.toml');
-    writeFileSync(config, this.#options.config ?? '');
+    writeFileSync(config, `${this.#options.config ?? ''}${layerMode === 'auto' ? '' : layerModeConfig}`);
     const args = [
       '--root',
       this.root,

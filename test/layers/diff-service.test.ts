@@ -10,6 +10,7 @@ import type { ContentReader, ContentStore } from '../../src/content/store.ts';
 import { type ErrorKind, isKind, notFound } from '../../src/errors/error.ts';
 import { ApplyRequestSchema, type ApplyResponse } from '../../src/gen/containerd/services/diff/v1/diff_pb.ts';
 import { diffService } from '../../src/services/diff.ts';
+import { applyTargets } from '../../src/snapshots/apply-target.ts';
 import { dir, file, hardlink, tar } from '../kit/tar-builder.ts';
 import { makeSandbox, type Sandbox, upperMount } from './sandbox.ts';
 
@@ -35,9 +36,10 @@ function storeOf(bytes: Buffer, path?: string): ContentStore {
 }
 
 const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
+const serviceOver = (content: ContentStore) => diffService({ content, applyTarget: applyTargets([]) });
 
 async function apply(store: ContentStore, digest: string, mounts: ReturnType<typeof upperMount>) {
-  const { impl } = diffService(store);
+  const { impl } = serviceOver(store);
   const call = impl.apply as (request: unknown, ctx: Context) => Promise<ApplyResponse>;
   const request = create(ApplyRequestSchema, { diff: { mediaType, digest, size: 1n }, mounts, syncFs: true });
   return (await call(request, ctx)).applied;

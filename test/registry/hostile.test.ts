@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -283,9 +283,11 @@ describe('unpacking', () => {
       chain.filter(({ parent }) => parent === '').map(({ name }) => name),
       [digestOf(tars[0] ?? assert.fail())],
     );
-    const dirs = join(stack.dir, 'overlayfs/snapshots');
-    const gone = readdirSync(dirs).map((id) => join(dirs, id, 'fs', 'gone'));
-    const kinds = gone.flatMap((path) => {
+    const top = chain.find(({ name }) => chain.every(({ parent }) => parent !== name));
+    const [view] = await snapshotter.view(stack.ctx, 'look', top?.name ?? '');
+    const lower = view?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length);
+    const kinds = (lower ?? '').split(':').flatMap((directory) => {
+      const path = join(directory, 'gone');
       const stat = statSync(path, { throwIfNoEntry: false });
       return stat === undefined ? [] : [stat.isCharacterDevice() ? 'whiteout' : 'file'];
     });

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Digest } from '../../src/oci/digest.ts';
+import { withTempMount } from '../../src/sys/temp-mount.ts';
 import type { TransferProgress } from '../../src/transfer/progress.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import { tag } from '../../src/transfer/tag.ts';
@@ -62,10 +63,13 @@ describe('pulling from a real registry', () => {
   test('what is unpacked is the file system of the image', async () => {
     await using stack = await openStack();
     await pullQuietly(stack.parts, stack.ctx, { reference, unpack });
-    const [snapshot] = readdirSync(join(stack.dir, 'overlayfs/snapshots'));
-    const rootfs = join(stack.dir, 'overlayfs/snapshots', snapshot ?? '', 'fs');
-    assert.ok(statSync(join(rootfs, 'bin/busybox')).size > 1_000_000);
-    assert.ok(readdirSync(join(rootfs, 'bin')).includes('sh'));
+    const snapshotter = stack.metadata.snapshotters.get('overlayfs') ?? assert.fail();
+    const [snapshot] = await snapshotter.list(stack.ctx);
+    const view = await snapshotter.view(stack.ctx, 'look', snapshot?.name ?? '');
+    await withTempMount(view, async (rootfs) => {
+      assert.ok(statSync(join(rootfs, 'bin/busybox')).size > 1_000_000);
+      assert.ok(readdirSync(join(rootfs, 'bin')).includes('sh'));
+    });
   });
 
   test('nothing of a pulled image is garbage, and all of it is once the image is gone', async () => {

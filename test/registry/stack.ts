@@ -6,9 +6,12 @@ import { EventExchange } from '../../src/events/exchange.ts';
 import type { Image } from '../../src/metadata/image-store.ts';
 import { type Metadata, openMetadata } from '../../src/metadata/metadata.ts';
 import { hostPlatform } from '../../src/oci/platform.ts';
+import { applyTargets } from '../../src/snapshots/apply-target.ts';
 import { openOverlayDriver } from '../../src/snapshots/overlayfs/driver.ts';
+import { unmountTree } from '../../src/sys/mount.ts';
 import { type TransferParts, transferParts } from '../../src/transfer/parts.ts';
 import { pull } from '../../src/transfer/pull.ts';
+import { layerMode } from '../kit/layer-mode.ts';
 
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
 
@@ -24,10 +27,11 @@ export async function openStack(namespace = 'test'): Promise<Stack> {
   mkdirSync(work, { recursive: true });
   const dir = mkdtempSync(join(work, 'transfer-'));
   const contentRoot = join(dir, 'content');
+  const driver = await openOverlayDriver({ root: join(dir, 'overlayfs'), mode: layerMode });
   const metadata = await openMetadata({
     path: join(dir, 'metadata.db'),
     blobs: await openLocalBlobs(contentRoot),
-    drivers: [await openOverlayDriver({ root: join(dir, 'overlayfs') })],
+    drivers: [driver],
     events: new EventExchange(),
     log: silentLog,
   });
@@ -35,6 +39,7 @@ export async function openStack(namespace = 'test'): Promise<Stack> {
   const stores = { content, images, leases, snapshotters };
   const parts = transferParts({
     ...stores,
+    applyTarget: applyTargets([driver]),
     defaultSnapshotter: 'overlayfs',
     platform: hostPlatform(),
     contentRoot,
@@ -53,6 +58,8 @@ export async function openStack(namespace = 'test'): Promise<Stack> {
     async [Symbol.asyncDispose]() {
       parts[Symbol.dispose]();
       await metadata[Symbol.asyncDispose]();
+      await driver[Symbol.asyncDispose]();
+      await unmountTree(dir);
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -26,6 +26,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
   readonly xattrs = new Map<number, Buffer>();
   readonly sparse = new Map<number, SparseFile>();
   readonly #limits: LayerLimits;
+  readonly #lowest: boolean;
   readonly #lateLinks = new Map<ByteString, ByteString>();
   /** Equal attributes are kept once. */
   readonly #equal = new Map<string, Buffer>();
@@ -33,8 +34,10 @@ export class LayerBuilder implements TarSink, LayerFiles {
   #members = 0;
   #extraBytes = 0;
 
-  constructor(limits: LayerLimits) {
+  /** `lowest`: nothing will be beneath, so whiteouts, which would be seen, are left out. */
+  constructor(limits: LayerLimits, { lowest = false } = {}) {
     this.#limits = limits;
+    this.#lowest = lowest;
     this.tree = new LayerTree(() => this.#countMember());
   }
 
@@ -51,8 +54,8 @@ export class LayerBuilder implements TarSink, LayerFiles {
     if (member === undefined) return;
     const whiteout = whiteoutOf(member);
     if (whiteout === undefined) this.#write(entry, member, position);
-    else if (whiteout.kind === 'opaque') this.tree.ensure(member.directory).opaque = true;
-    else if (whiteout.kind === 'whiteout') this.#hide(member.directory, whiteout.hidden);
+    else if (whiteout.kind === 'opaque') this.tree.ensure(member.directory).opaque = !this.#lowest;
+    else if (whiteout.kind === 'whiteout' && !this.#lowest) this.#hide(member.directory, whiteout.hidden);
   }
 
   data(): void {}

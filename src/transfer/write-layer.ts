@@ -1,0 +1,89 @@
+import { failedPrecondition, isKind } from '../errors/error.ts';
+import { type AppliedLayer, type ApplyRequest, applyLayer } from '../layers/apply.ts';
+import { finishLayerFile } from '../layers/erofs/finish-layer-file.ts';
+import { targetOf } from '../layers/target.ts';
+import { finishLayer } from '../layers/unfinished.ts';
+import type { ApplyTarget, FindApplyTarget, LayerFileTarget } from '../snapshots/apply-target.ts';
+import type { Mount } from '../snapshots/snapshotter.ts';
+
+/** A layer and the active snapshot it goes to. */
+export interface LayerToWrite extends Pick<ApplyRequest, 'mediaType' | 'limits' | 'signal' | 'sync'> {
+  /** Asked again where a layer turns out to be none that can be one file. */
+  readonly source: () => ApplyRequest['source'];
+  readonly mounts: readonly Mount[];
+}
+
+/** A layer that is written, and not yet part of its snapshot before it is finished. Disposing gives it up until then. */
+export interface WrittenLayer extends AsyncDisposable, AppliedLayer {
+  /**
+   * Completes it, once. `lower`: the directories beneath, nearest first; what is `unfinished` needs them.
+   * @throws invalid_argument when a hard link's target is nowhere
+   */
+  finish(lower: readonly string[]): Promise<void>;
+}
+
+/**
+ * Applies a layer to mounts: as one file where their snapshot may become one, else as files (also where the layer has
+ * what no file can: hard links into layers beneath). @throws what applyLayer throws
+ */
+export async function writeLayer(find: FindApplyTarget, wanted: LayerToWrite): Promise<WrittenLayer> {
+  await using stack = new AsyncDisposableStack();
+  const target = stack.use(await find(wanted.mounts));
+  const written = (await writeFile(target, wanted)) ?? (await writeFiles(target, wanted));
+  const held = stack.move();
+  return { ...written, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+type Written = Omit<WrittenLayer, typeof Symbol.asyncDispose>;
+
+async function writeFile(target: ApplyTarget, wanted: LayerToWrite): Promise<Written | undefined> {
+  const { layer } = target;
+  if (layer === undefined) return undefined;
+  const { path: layerFile, lower, lowest } = layer;
+  const applied = await applyLayer({ ...wanted, source: wanted.source(), to: { layerFile, lowest } });
+  if (applied.unfinished !== undefined && applied.unfinished.links.length > 0) return undefined;
+  if (lower.length > 0 && !(await complete(layer, applied, lower))) return undefined;
+  const unfinished = lowest || lower.length > 0 ? undefined : applied.unfinished;
+  return {
+    ...applied,
+    unfinished,
+    async finish(beneath) {
+      if (await complete(layer, { unfinished }, beneath)) return layer.adopt();
+      const files = await writeFiles(target, wanted);
+      await files.finish(beneath);
+    },
+  };
+}
+
+/** False when a file cannot hold what the layers beneath would give it. */
+async function complete(
+  { path }: LayerFileTarget,
+  { unfinished }: Pick<AppliedLayer, 'unfinished'>,
+  lower: readonly string[],
+): Promise<boolean> {
+  try {
+    if (unfinished !== undefined) await finishLayerFile(path, lower, unfinished);
+    return true;
+  } catch (error) {
+    if (isKind(error, 'failed_precondition')) return false;
+    throw error;
+  }
+}
+
+async function writeFiles(target: ApplyTarget, wanted: LayerToWrite): Promise<Written> {
+  await target[Symbol.asyncDispose]();
+  const applied = await applyLayer({ ...wanted, source: wanted.source(), to: target.mounts });
+  return {
+    ...applied,
+    async finish(lower) {
+      if (applied.unfinished !== undefined)
+        await finishLayer(directoryOf(target.mounts), lower, applied.unfinished);
+    },
+  };
+}
+
+function directoryOf(mounts: readonly Mount[]): string {
+  const target = targetOf(mounts);
+  if ('directory' in target) return target.directory;
+  throw failedPrecondition('a layer that needs what is beneath it must be applied to a directory');
+}
