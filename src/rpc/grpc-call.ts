@@ -1,4 +1,4 @@
-import type { Metadata } from '@grpc/grpc-js';
+import type { IncomingHttpHeaders } from 'node:http2';
 import type { Caller, Context, Log } from '../async/context.ts';
 import { leaseHeader, namespaceHeader, parseLease, parseNamespace } from './headers.ts';
 
@@ -20,56 +20,28 @@ export interface CallInfo {
   readonly ctx: Context;
 }
 
-/** The part of grpc-js's server calls that all four kinds share. */
-export interface ServerCall {
-  readonly metadata: Metadata;
-  readonly cancelled: boolean;
-  getPeer(): string;
-  getDeadline(): Date | number;
-  on(event: 'cancelled', listener: () => void): unknown;
-}
-
 /** The context of a call. @throws invalid_argument for malformed headers */
-export function contextOf(call: ServerCall, signal: AbortSignal, log: Log, peer: Peer | undefined): Context {
+export function contextOf(
+  headers: IncomingHttpHeaders,
+  signal: AbortSignal,
+  log: Log,
+  peer: Peer | undefined,
+): Context {
   return {
     signal,
-    namespace: parseNamespace(header(call.metadata, namespaceHeader)),
-    lease: parseLease(header(call.metadata, leaseHeader)),
+    namespace: parseNamespace(header(headers, namespaceHeader)),
+    lease: parseLease(header(headers, leaseHeader)),
     log,
     caller: callerOf(peer),
   };
 }
 
-/** Tells a call's work that nobody waits for it any more. */
-export interface Interrupt {
-  readonly signal: AbortSignal;
-  /** The work is done: what happens to the call from now on does not fire the signal. */
-  release(): void;
-}
-
-/** Its signal fires with an AbortError when the client cancels or vanishes, a TimeoutError past the deadline. */
-export function interruptOf(call: ServerCall): Interrupt {
-  const controller = new AbortController();
-  let done = false;
-  call.on('cancelled', () => {
-    if (done || controller.signal.aborted) return;
-    controller.abort(Date.now() >= Number(call.getDeadline()) ? deadlineError() : cancelError());
-  });
-  const release = () => {
-    done = true;
-  };
-  return { signal: controller.signal, release };
-}
-
-const cancelError = () => new DOMException('context canceled', 'AbortError');
-const deadlineError = () => new DOMException('context deadline exceeded', 'TimeoutError');
-
 const callerOf = (peer: Peer | undefined): Caller =>
   peer === undefined ? { kind: 'grpc' } : { kind: 'grpc', uid: peer.uid, pid: peer.pid };
 
-function header(metadata: Metadata, name: string): string | undefined {
-  const value = metadata.get(name)[0];
-  return typeof value === 'string' ? value : undefined;
+function header(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : value?.[0];
 }
 
 /** Adds the request's id and method to every line. */

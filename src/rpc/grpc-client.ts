@@ -1,9 +1,8 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, setLogger } from '@grpc/grpc-js';
 import { maxMessageBytes } from './codec.ts';
 import { type Caller, type Cancellable, callerOf } from './grpc-client-calls.ts';
 import type { CallOptions } from './grpc-client-options.ts';
-import { silenceGrpcJs } from './grpc-js-hooks.ts';
 
 export type { CallOptions } from './grpc-client-options.ts';
 
@@ -42,7 +41,8 @@ export interface Channel extends Disposable {
  * Disposing of it cancels the calls that run and closes the connection.
  */
 export function openChannel(address: string, defaults: CallOptions = {}): Channel {
-  silenceGrpcJs();
+  // It would print to stderr what comes back as the error of a call.
+  setLogger({ error() {}, info() {}, debug() {} });
   const path = address.replace(/^unix:(?:\/\/(?=\/))?/, '');
   const client = new Client(`unix:${path}`, credentials.createInsecure(), channelOptions);
   const running = new Set<Cancellable>();

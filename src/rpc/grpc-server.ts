@@ -1,18 +1,19 @@
+import {
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type net from 'node:net';
 import type { DescMethod } from '@bufbuild/protobuf';
-import {
-  Server,
-  ServerCredentials,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-import type { Log } from '../async/context.ts';
-import { silentLog } from '../async/context.ts';
-import { decoder, encoder, maxMessageBytes } from './codec.ts';
-import { type CallInfo, contextOf, interruptOf, type Peer, requestLog } from './grpc-call.ts';
-import { handlerOf, type Run } from './grpc-handlers.ts';
-import { nameUnknownMethods, silenceGrpcJs, tuneHttp2 } from './grpc-js-hooks.ts';
+import { type Log, silentLog } from '../async/context.ts';
+import { type CallInfo, contextOf, type Peer, requestLog } from './grpc-call.ts';
+import { GrpcExchange } from './grpc-exchange.ts';
+import { parseEncoding } from './grpc-frame.ts';
+import { type Handler, handlerOf } from './grpc-handlers.ts';
+import { httpRefusal, parseTimeout, unknownMethodMessage } from './grpc-request.ts';
 import type { ServiceBinding } from './service.ts';
+import { Code, toStatus } from './status.ts';
 
 /** What is done around connections and calls. */
 export interface GrpcServerOptions {
@@ -25,69 +26,76 @@ export interface GrpcServerOptions {
   readonly after?: (call: CallInfo, error: unknown, elapsedMs: number) => void;
 }
 
+/** Bytes a client may send ahead on one call; on one connection four times as much. Node's default is 64 KiB. */
+const streamWindowBytes = 1024 * 1024;
+const connectionWindowBytes = 4 * streamWindowBytes;
+
+const sessionOptions = {
+  settings: {
+    initialWindowSize: streamWindowBytes,
+    maxConcurrentStreams: 1024,
+    maxHeaderListSize: 64 * 1024,
+    enablePush: false,
+  },
+  maxHeaderListPairs: 128,
+};
+
+interface ServedMethod {
+  readonly service: string;
+  readonly name: string;
+  readonly handle: Handler;
+}
+
 /**
  * Serves containerd's gRPC API on connections handed to it, at most 16 MiB a message each way.
  * Errors travel as `status.ts` says; what is unknown or not implemented answers UNIMPLEMENTED naming itself.
  */
 export class GrpcServer {
-  readonly #server: Server;
-  readonly #inject: (socket: net.Socket) => void;
   readonly #options: GrpcServerOptions;
   readonly #log: Log;
-  readonly #sockets = new Set<net.Socket>();
-  readonly #peers = new Map<string, Peer>();
-  #lastConnection = 0;
+  readonly #services: ReadonlySet<string>;
+  readonly #methods = new Map<string, ServedMethod>();
+  readonly #sessions = new Map<ServerHttp2Session, net.Socket>();
   #lastRequest = 0;
 
   constructor(bindings: readonly ServiceBinding[], options: GrpcServerOptions = {}) {
     this.#options = options;
     this.#log = options.log ?? silentLog;
-    this.#server = new Server({
-      'grpc.max_receive_message_length': maxMessageBytes,
-      'grpc.max_send_message_length': maxMessageBytes,
-      'grpc.enable_channelz': 0,
-    });
-    silenceGrpcJs();
-    tuneHttp2(this.#server);
-    nameUnknownMethods(this.#server, new Set(bindings.map((binding) => binding.desc.typeName)));
-    for (const binding of bindings) this.#add(binding);
-    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#inject = (socket) => injector.injectConnection(socket);
+    this.#services = new Set(bindings.map((binding) => binding.desc.typeName));
+    for (const { desc, impl } of bindings)
+      for (const method of desc.methods) this.#add(method, impl[method.localName], impl);
   }
 
   /** Number of open connections. */
   get connections(): number {
-    return this.#sockets.size;
+    return this.#sessions.size;
   }
 
   /** Takes an accepted connection; whatever comes over it, only it can suffer. */
   accept(socket: net.Socket): void {
-    const name = `connection-${++this.#lastConnection}`;
-    nameSocket(socket, name);
     const peer = this.#peerOf(socket);
-    if (peer !== undefined) this.#peers.set(name, peer);
-    this.#sockets.add(socket);
-    socket.on('error', (error) => this.#log.debug({ error: error.message }, 'connection failed'));
+    const session = performServerHandshake(socket, sessionOptions);
+    this.#sessions.set(session, socket);
+    session.setLocalWindowSize(connectionWindowBytes);
+    session.on('stream', (stream, headers) => this.#stream(stream, headers, peer));
+    for (const emitter of [socket, session])
+      emitter.on('error', (error: Error) => this.#log.debug({ error: error.message }, 'connection failed'));
     socket.once('close', () => {
-      this.#sockets.delete(socket);
-      this.#peers.delete(name);
+      session.destroy();
+      this.#sessions.delete(session);
     });
-    this.#inject(socket);
   }
 
   /** No new calls; running ones get `graceMs` to end, then their connections are cut. Idempotent. */
   async close(graceMs = 0): Promise<void> {
-    const cut = setTimeout(() => this.#cut(), graceMs);
-    try {
-      await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    } finally {
-      clearTimeout(cut);
-      this.#cut();
-    }
-  }
-
-  #cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    const sockets = [...this.#sessions.values()];
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    for (const session of this.#sessions.keys()) session.close();
+    const cut = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, graceMs);
+    await Promise.all(closed);
+    clearTimeout(cut);
   }
 
   #peerOf(socket: net.Socket): Peer | undefined {
@@ -99,41 +107,57 @@ export class GrpcServer {
     }
   }
 
-  #add({ desc, impl }: ServiceBinding): void {
-    const definition: Record<string, ServiceDefinition[string]> = {};
-    const implementation: UntypedServiceImplementation = {};
-    for (const method of desc.methods) {
-      const fn = impl[method.localName];
-      if (typeof fn !== 'function') continue;
-      definition[method.name] = definitionOf(method);
-      implementation[method.name] = handlerOf(method.methodKind, fn.bind(impl), this.#run(method));
+  #add(method: DescMethod, fn: unknown, impl: object): void {
+    if (typeof fn !== 'function') return;
+    const service = method.parent.typeName;
+    const handle = handlerOf(method, fn.bind(impl));
+    this.#methods.set(`/${service}/${method.name}`, { service, name: method.name, handle });
+  }
+
+  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer | undefined): void {
+    const refusal = httpRefusal(headers);
+    if (refusal === undefined) void this.#call(new GrpcExchange(stream), headers, peer);
+    else {
+      stream.on('error', () => {});
+      stream.respond({ ':status': refusal }, { endStream: true });
     }
-    if (Object.keys(definition).length > 0) this.#server.addService(definition, implementation);
+  }
+
+  async #call(exchange: GrpcExchange, headers: IncomingHttpHeaders, peer: Peer | undefined): Promise<void> {
+    try {
+      const path = headers[':path'] ?? '';
+      const method = this.#methods.get(path);
+      if (method === undefined) {
+        const message = unknownMethodMessage(path, this.#services);
+        exchange.finish({ code: Code.unimplemented, message });
+        return;
+      }
+      exchange.setEncoding(parseEncoding(headers['grpc-encoding']?.toString()));
+      const timeoutMs = parseTimeout(headers['grpc-timeout']);
+      if (timeoutMs !== undefined) exchange.setDeadline(timeoutMs);
+      await this.#run(method, exchange, headers, peer);
+      exchange.finish({ code: Code.ok, message: '' });
+    } catch (error) {
+      exchange.finish(toStatus(error));
+    }
   }
 
   /** The one interceptor: context, log, hooks around every call. */
-  #run(method: DescMethod): Run {
-    const service = method.parent.typeName;
-    const path = `/${service}/${method.name}`;
-    return async (call, work) => {
-      const requestId = ++this.#lastRequest;
-      const log = requestLog(this.#log, requestId, path);
-      const interrupt = interruptOf(call);
-      const ctx = contextOf(call, interrupt.signal, log, this.#peers.get(call.getPeer()));
-      try {
-        return await this.#guard({ requestId, service, method: method.name, ctx }, () => work(ctx));
-      } finally {
-        interrupt.release();
-      }
-    };
-  }
-
-  async #guard<T>(info: CallInfo, work: () => Promise<T>): Promise<T> {
+  async #run(
+    { service, name, handle }: ServedMethod,
+    exchange: GrpcExchange,
+    headers: IncomingHttpHeaders,
+    peer: Peer | undefined,
+  ): Promise<void> {
+    const requestId = ++this.#lastRequest;
+    const log = requestLog(this.#log, requestId, `/${service}/${name}`);
+    const ctx = contextOf(headers, exchange.signal, log, peer);
+    const info: CallInfo = { requestId, service, method: name, ctx };
     const started = performance.now();
     let failure: unknown;
     try {
       await this.#options.before?.(info);
-      return await work();
+      await handle(exchange, ctx);
     } catch (error) {
       failure = error;
       throw error;
@@ -141,26 +165,4 @@ export class GrpcServer {
       this.#options.after?.(info, failure, performance.now() - started);
     }
   }
-}
-
-/**
- * What grpc-js asks every socket at every call: the name comes back from getPeer(). The others are empty on a unix
- * socket, but finding that out each time takes a quarter of a small call.
- */
-function nameSocket(socket: net.Socket, name: string): void {
-  Object.defineProperty(socket, 'remoteAddress', { value: name });
-  for (const empty of ['remotePort', 'localAddress', 'localPort'])
-    Object.defineProperty(socket, empty, { value: undefined });
-}
-
-function definitionOf(method: DescMethod): ServiceDefinition[string] {
-  return {
-    path: `/${method.parent.typeName}/${method.name}`,
-    requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
-    responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
-    requestSerialize: encoder(method.input),
-    requestDeserialize: decoder(method.input),
-    responseSerialize: encoder(method.output),
-    responseDeserialize: decoder(method.output),
-  };
 }
