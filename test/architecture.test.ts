@@ -80,7 +80,7 @@ const doors: readonly [RegExp, readonly string[]][] = [
   [/^koffi$/, ['sys/ffi.ts']],
   [/^node:sqlite$/, ['metadata/db.ts']],
   [/^@grpc\//, ['rpc/']],
-  [/^node:child_process$/, ['shim/', 'runtime/', 'cri/network/', 'policy/']],
+  [/^node:child_process$/, ['shim/', 'runtime/', 'cri/network/', 'policy/', 'cli/credential-helper.ts']],
 ];
 const processDoor = /\bprocess\.(env|exit)\b/;
 const mayUseProcess = ['daemon/', 'cli/', 'shim/'];

@@ -1,52 +1,48 @@
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Credentials } from '../client/index.ts';
-import { codeOf, invalidArgument } from '../errors/error.ts';
 import type { Cli } from './cli.ts';
+import { askHelper, type HelperLogin } from './credential-helper.ts';
+import {
+  configFile,
+  type DockerAuth,
+  type DockerConfig,
+  keyOf,
+  keysOf,
+  readDockerConfig,
+} from './docker-config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const dockerHub = new Set(['docker.io', 'registry-1.docker.io', 'index.docker.io']);
-const dockerHubKeys = ['https://index.docker.io/v1/', 'index.docker.io', 'docker.io'];
-
 /**
- * What `docker login` or `nerdctl login` kept for a registry in `$DOCKER_CONFIG/config.json` (default ~/.docker).
- * Credential helpers are not asked. @throws invalid_argument when the file is not JSON
+ * What `berth login`, `docker login` or `nerdctl login` kept for a registry: by the credential helper that docker's
+ * config.json names for it, else in that file itself.
+ * @throws invalid_argument when the file is not JSON, not_found (no such helper), unavailable (helper failed)
  */
-export function findCredentials(host: string, env: Environment): Credentials | undefined {
-  const file = join(env.DOCKER_CONFIG ?? join(env.HOME ?? homedir(), '.docker'), 'config.json');
-  return pickCredentials(readConfig(file), host);
+export async function findCredentials(host: string, env: Environment): Promise<Credentials | undefined> {
+  const config = readDockerConfig(configFile(env));
+  const helper = helperFor(config, host);
+  const login = helper === undefined ? undefined : await askHelper(helper, keyOf(host));
+  return login === undefined ? pickCredentials(config.auths, host) : fromHelper(login);
 }
 
-interface DockerAuth {
-  readonly auth?: string;
-  readonly username?: string;
-  readonly password?: string;
-  readonly identitytoken?: string;
-}
+/** The credential helper that keeps the logins of a registry. */
+export const helperFor = ({ credHelpers, credsStore }: DockerConfig, host: string): string | undefined =>
+  keysOf(host)
+    .map((key) => (Object.hasOwn(credHelpers, key) ? credHelpers[key] : undefined))
+    .find((name) => name !== undefined) ?? credsStore;
 
-function readConfig(file: string): Readonly<Record<string, DockerAuth>> {
-  try {
-    const config = JSON.parse(readFileSync(file, 'utf8')) as { auths?: Record<string, DockerAuth> };
-    return config.auths ?? {};
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'EACCES') return {};
-    throw invalidArgument(`${file} is not JSON`, error);
-  }
-}
+const fromHelper = ({ Username, Secret }: HelperLogin): Credentials =>
+  Username === '<token>' ? { refreshToken: Secret } : { username: Username, password: Secret };
 
 /** Exported for tests. */
 export function pickCredentials(
   auths: Readonly<Record<string, DockerAuth>>,
   host: string,
 ): Credentials | undefined {
-  const keys = dockerHub.has(host)
-    ? dockerHubKeys
-    : [host, `https://${host}`, `http://${host}`, `https://${host}/v2/`];
-  const found = keys.map((key) => auths[key]).find((auth) => auth !== undefined);
+  const found = keysOf(host)
+    .map((key) => (Object.hasOwn(auths, key) ? auths[key] : undefined))
+    .find((auth) => auth !== undefined);
   if (found === undefined) return undefined;
   if (found.identitytoken) return { refreshToken: found.identitytoken };
   if (found.username !== undefined && found.password !== undefined) {

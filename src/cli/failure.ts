@@ -97,6 +97,8 @@ function connectFailure(path: string): Promise<string | undefined> {
   });
 }
 
+const asksRegistry = new Set(['pull', 'run', 'push', 'copy', 'tags', 'referrers', 'login']);
+
 function hintFor(error: unknown, command: string): string | undefined {
   const message = messageOf(error);
   switch (kindOf(error)) {
@@ -112,9 +114,11 @@ function hintFor(error: unknown, command: string): string | undefined {
     case 'unauthenticated':
     case 'permission_denied':
       if (/credentials were refused/.test(message)) return 'check the name and the password';
-      return command === 'pull' || command === 'run' ? 'give credentials: berth pull --user name' : undefined;
+      return asksRegistry.has(command)
+        ? 'log in (berth login HOST), or give credentials: --user name'
+        : undefined;
     case 'unavailable':
-      return command === 'pull' || command === 'run' ? 'can this machine reach the registry?' : undefined;
+      return asksRegistry.has(command) ? 'can this machine reach the registry?' : undefined;
     case 'not_implemented':
       return 'the daemon does not support this';
     case 'resource_exhausted':

@@ -19,12 +19,11 @@ const runOptions: Readonly<Record<string, string>> = {
 const commands: Readonly<Record<string, string>> = {
   container: 'its commands stand alone: berth ps, run, rm, …',
   image: 'its commands stand alone: berth images, pull, tag, rmi, inspect',
-  login: 'give credentials with berth pull --user name; what docker login kept in ~/.docker is used too',
   build: 'build with another tool and push to a registry, then berth pull',
   network: noNetworks,
   volume: 'named volumes come later: mount a directory with -v /host:/container',
   ...Object.fromEntries(
-    'push save load import export commit cp create wait top stats pause unpause rename update port diff history compose system'
+    'import export commit cp create port diff history compose system'
       .split(' ')
       .map((name) => [name, 'it comes later']),
   ),

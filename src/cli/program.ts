@@ -39,6 +39,18 @@ const commands: Readonly<Record<string, Entry>> = {
   kill: { summary: 'send a signal to containers', load: () => import('./commands/kill.ts') },
   rm: { summary: 'remove containers', load: () => import('./commands/rm.ts') },
   pull: { summary: 'fetch an image from a registry', load: () => import('./commands/pull.ts') },
+  push: { summary: 'bring an image to a registry', load: () => import('./commands/push.ts') },
+  copy: {
+    summary: 'copy an image from one registry to another',
+    load: () => import('./commands/copy.ts'),
+  },
+  tags: { summary: 'list the tags of a repository', load: () => import('./commands/tags.ts') },
+  referrers: {
+    summary: 'list what refers to an image: signatures, attestations',
+    load: () => import('./commands/referrers.ts'),
+  },
+  login: { summary: 'keep a login for a registry', load: () => import('./commands/login.ts') },
+  logout: { summary: 'forget a login for a registry', load: () => import('./commands/logout.ts') },
   save: { summary: 'write images into an archive', load: () => import('./commands/save.ts') },
   load: { summary: 'load the images of an archive', load: () => import('./commands/load.ts') },
   images: { summary: 'list images', load: () => import('./commands/images.ts') },

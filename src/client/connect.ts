@@ -9,6 +9,7 @@ import { type Images, remoteImages } from './images.ts';
 import { type Introspection, remoteIntrospection } from './introspection.ts';
 import { type Leases, remoteLeases } from './leases.ts';
 import { type Namespaces, remoteNamespaces } from './namespaces.ts';
+import { type Registries, remoteRegistries } from './registries.ts';
 import { remoteSnapshotter } from './snapshots.ts';
 import { remoteTasks, type Tasks } from './tasks.ts';
 
@@ -36,6 +37,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly leases: Leases;
   readonly events: Events;
   readonly namespaces: Namespaces;
+  readonly registries: Registries;
   /** The contract of a snapshotter over the wire. Default name: overlayfs. */
   snapshotter(name?: string): Snapshotter;
   /** The first argument of the methods of {@link content} and {@link snapshotter}. */
@@ -67,6 +69,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     leases: remoteLeases(connection),
     events: remoteEvents(connection),
     namespaces: remoteNamespaces(connection),
+    registries: remoteRegistries(connection),
     snapshotter: (name = 'overlayfs') => remoteSnapshotter(connection, name),
     context: (wanted = {}) => clientContext(namespace, wanted),
     close,

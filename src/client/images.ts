@@ -9,6 +9,7 @@ import { type LoadOptions, loadArchive, type SaveOptions, saveArchive } from './
 import type { CallOptions, Connection } from './connection.ts';
 import { fromDescriptor, toDate, toDescriptor } from './convert.ts';
 import { type Pull, type PullOptions, startPull } from './pull.ts';
+import { type CopyOptions, type Push, type PushOptions, startCopy, startPush } from './push.ts';
 import type { TransferProgress } from './transfer.ts';
 
 /**
@@ -32,6 +33,10 @@ export interface Images {
   ): Promise<Image[]>;
   /** An archive of these images that is an OCI layout and a docker-archive at once. @throws not_found, invalid_argument */
   save(references: readonly string[], options?: SaveOptions): AsyncIterable<Uint8Array>;
+  /** Brings an image to a registry. Starts when it is first iterated or its digest is asked for. */
+  push(reference: string, options?: PushOptions): Push;
+  /** Copies an image from one registry to another; the daemon stores nothing of it. Starts as {@link push} does. */
+  copy(source: string, destination: string, options?: CopyOptions): Push;
   /** Gives an image a second name. `force` replaces one that exists. @throws not_found, already_exists */
   tag(source: string, target: string, options?: CallOptions & { force?: boolean }): Promise<Image>;
   /** Forgets the name; `sync` waits until what only it held is gone. @throws not_found */
@@ -73,6 +78,12 @@ export function remoteImages(connection: Connection): Images {
       return Promise.all([...names].map((name) => get(name)));
     },
     save: (references, options = {}) => saveArchive(connection, references.map(normalizeReference), options),
+    push(reference, options = {}) {
+      const name = normalizeReference(reference);
+      return startPush(connection, name, normalizeReference(options.as ?? reference), options);
+    },
+    copy: (source, destination, options = {}) =>
+      startCopy(connection, normalizeReference(source), normalizeReference(destination), options),
     async tag(source, target, options) {
       const { target: descriptor, labels } = await get(normalizeReference(source), options);
       const image = {

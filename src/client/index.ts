@@ -50,7 +50,10 @@ export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introsp
 export type { Leases } from './leases.ts';
 export type { Namespaces } from './namespaces.ts';
 export type { Exit, Process } from './process.ts';
-export type { Credentials, Pull, PullOptions } from './pull.ts';
+export type { Pull, PullOptions } from './pull.ts';
+export type { CopyOptions, Push, PushOptions } from './push.ts';
+export type { Registries } from './registries.ts';
+export type { Credentials, RegistryAccess } from './registry-access.ts';
 export type { TaskStats } from './stats.ts';
 export type { Stdio } from './stdio.ts';
 export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';

@@ -7,12 +7,14 @@ import { type MessageStream, openStream } from './streams.ts';
 
 /** One step of a transfer. `name` is the object (a reference, or `layer-sha256:…`), sizes are bytes, 0 when unknown. */
 export interface TransferProgress {
-  /** containerd's words: waiting, downloading, complete, extracting, extracted, saved, … or a sentence. */
+  /** containerd's words: waiting, downloading, uploading, complete, extracting, extracted, saved, … or a sentence. */
   readonly event: string;
   readonly name: string;
   readonly parents: readonly string[];
   readonly doneBytes: number;
   readonly totalBytes: number;
+  /** Of the object, where it has one. */
+  readonly digest?: string;
 }
 
 /** What a transfer goes from and to, as the Transfer service takes it. */
@@ -94,6 +96,7 @@ async function* steps(
         parents: step.parents,
         doneBytes: toSize(step.progress),
         totalBytes: toSize(step.total),
+        ...(step.desc !== undefined && step.desc.digest !== '' && { digest: step.desc.digest }),
       };
     }
   } catch (error) {

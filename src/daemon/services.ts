@@ -2,6 +2,7 @@ import { hostPlatform } from '../oci/platform.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
+import { berthRegistriesService } from '../services/berth-registries.ts';
 import { containersService } from '../services/containers.ts';
 import { contentService } from '../services/content.ts';
 import { diffService } from '../services/diff.ts';
@@ -40,6 +41,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     streamingService(streams),
     transferService(transfers, streams),
     berthContainersService(containers),
+    berthRegistriesService(transfers, streams),
   ];
   const health = healthService(
     served.map(({ desc }) => desc.typeName),

@@ -1,4 +1,4 @@
-import { parseReference } from '../oci/reference.ts';
+import { parseReference, type Reference } from '../oci/reference.ts';
 import type { CredentialSource } from '../registry/credentials.ts';
 import { RegistrySession } from '../registry/session.ts';
 import type { TransferParts } from './parts.ts';
@@ -15,13 +15,26 @@ export interface RegistryEndpoint {
   readonly defaultScheme?: 'https' | 'http' | undefined;
 }
 
+interface SessionUse {
+  readonly actions: 'pull' | 'pull,push';
+  readonly report: Report;
+}
+
 /** A session with the registry of an endpoint; its warnings become progress. @throws invalid_argument */
-export function openSession(
+export const openSession = (
   parts: TransferParts,
-  { reference, credentials, headers, hostsDir, defaultScheme }: RegistryEndpoint,
-  { actions, report }: { readonly actions: 'pull' | 'pull,push'; readonly report: Report },
+  endpoint: RegistryEndpoint,
+  use: SessionUse,
+): Promise<RegistrySession> => openSessionFor(parts, parseReference(endpoint.reference), endpoint, use);
+
+/** As {@link openSession}, for a reference that need not be whole: an empty path is the registry itself. */
+export function openSessionFor(
+  parts: TransferParts,
+  reference: Reference,
+  { credentials, headers, hostsDir, defaultScheme }: Omit<RegistryEndpoint, 'reference'>,
+  { actions, report }: SessionUse,
 ): Promise<RegistrySession> {
-  return RegistrySession.open(parseReference(reference), {
+  return RegistrySession.open(reference, {
     connections: parts.connections,
     hostsDirs: hostsDir === undefined ? parts.hostsDirs?.() : [hostsDir],
     defaultScheme,

@@ -118,7 +118,7 @@ test('a login is taken from the command line and from the file of docker login',
   const image = await registry.pushBusybox('private');
   const refused = await stage.berth(['pull', image]);
   assert.notEqual(refused.status, 0);
-  assert.match(refused.stderr, /hint: give credentials: berth pull --user/);
+  assert.match(refused.stderr, /hint: log in \(berth login HOST\), or give credentials: --user/);
   const wrong = await stage.berth(['pull', '--user', 'me:wrong', image]);
   assert.equal(wrong.status, 1);
   assert.match(wrong.stderr, /hint: check the name and the password/);

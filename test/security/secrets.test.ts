@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Credentials } from '../../src/client/pull.ts';
+import type { Credentials } from '../../src/client/registry-access.ts';
 import { messageOf } from '../../src/errors/error.ts';
 import { SecurityStage } from './stage.ts';
 

@@ -2,12 +2,11 @@ import type { Command } from 'commander';
 import { act } from '../command.ts';
 import { formatObject } from '../output/print.ts';
 import { pullImage } from '../pull-image.ts';
+import { addRegistryOptions, type RegistryOptions } from '../registry-access.ts';
 
-interface Options {
+interface Options extends RegistryOptions {
   readonly quiet?: true;
   readonly platform?: string;
-  readonly user?: string;
-  readonly plainHttp?: true;
   readonly snapshotter?: string;
 }
 
@@ -16,9 +15,8 @@ export function define(command: Command): void {
     .argument('<image>', 'name of the image, e.g. redis:7')
     .option('-q, --quiet', 'print only the name')
     .option('--platform <os/arch>', "platform to fetch; default: this machine's")
-    .option('-u, --user <name[:password]>', 'credentials for the registry')
-    .option('--plain-http', 'speak HTTP without TLS to the registry')
     .option('--snapshotter <name>', 'snapshotter to unpack with');
+  addRegistryOptions(command);
   act<Options>(command, async (cli, [name = ''], options) => {
     const { json, format } = cli.globals;
     const quiet = options.quiet === true || json || format !== undefined;
