@@ -1,38 +1,57 @@
 import { messageOf } from '../errors/error.ts';
-import { findMade } from './make-process.ts';
-import { unknownExitStatus } from './reaper.ts';
+import type { FoundFds } from './fd-store.ts';
+import { watchAgain } from './reaper.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
 import type { ProcessRecord } from './task-record.ts';
 
 /**
- * Takes over what an earlier shim wrote down: processes that still run are followed again, by pid and start time;
- * the exit of one that is gone is published as unknown, never invented. Terminals died with their shim.
+ * Takes over what an earlier shim wrote down: processes are followed again, and their streams go on where they were.
+ * The exit of one that ended meanwhile is the kernel's word or, where that cannot be had, said to be unknown.
+ * @param found descriptors that the earlier shim kept, by {@link Task.keyOf}
  */
-export function adoptProcesses(task: Task, records: readonly ProcessRecord[]): void {
+export function adoptProcesses(
+  task: Task,
+  records: readonly ProcessRecord[],
+  found: ReadonlyMap<string, FoundFds>,
+): void {
   for (const record of records) {
-    if (record.execId === '') adoptProcess(task, task.init, record);
+    const fds = found.get(task.keyOf(record.execId)) ?? new Map();
+    if (record.execId === '') adoptProcess(task, task.init, record, fds);
     else if (record.pid !== 0)
-      adoptProcess(task, task.addExec(record.execId, record, new Uint8Array()), record);
+      adoptProcess(task, task.addExec(record.execId, record, new Uint8Array()), record, fds);
   }
 }
 
-function adoptProcess(task: Task, process: TaskProcess, record: ProcessRecord): void {
+function adoptProcess(task: Task, process: TaskProcess, record: ProcessRecord, found: FoundFds): void {
   const exit = process.restore(record);
-  if (exit !== undefined) return;
-  const watched = findMade(record);
-  if (watched === undefined) {
-    task.exited(process, { status: unknownExitStatus, at: new Date() });
+  if (exit !== undefined) {
+    adoptUnread(task, process, record, found);
     return;
   }
+  const watched = watchAgain(record.pid, BigInt(record.startTicks), found.get('pidfd'));
   process.setWatched(watched);
-  if (!process.paths.terminal) reopenStdio(task, process);
+  // Terminals that nobody kept died with their shim.
+  if (!record.terminal || found.has('terminal')) reopenStdio(task, process, found);
+  task.keep(process, true);
   task.follow(process, watched);
 }
 
-function reopenStdio(task: Task, process: TaskProcess): void {
+/** It has ended, but what it wrote may still wait for its reader. */
+function adoptUnread(task: Task, process: TaskProcess, record: ProcessRecord, found: FoundFds): void {
+  found.get('pidfd')?.close();
+  if (found.has('stdout') || found.has('stderr')) {
+    // Of a terminal only its output is left.
+    const paths = record.terminal ? { ...record, stdin: '', stderr: '', terminal: false } : record;
+    reopenStdio(task, process, found, paths);
+    void process.drain();
+  }
+  task.keep(process, true);
+}
+
+function reopenStdio(task: Task, process: TaskProcess, found: FoundFds, paths = process.paths): void {
   try {
-    void task.openStdio(process).started();
+    void task.openStdio(process, found, paths).started();
   } catch (error) {
     const { id } = task.request;
     task.around.log.warn({ id, error: messageOf(error) }, 'streams cannot be opened again');

@@ -3,6 +3,7 @@ import { messageOf } from '../errors/error.ts';
 import { bundlesDir } from '../rpc/ttrpc-shim.ts';
 import { namesInSync } from '../sys/names-in.ts';
 import { adoptProcesses } from './adopt-task.ts';
+import type { FoundFds } from './fd-store.ts';
 import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
 import { readRecord, requestOf } from './task-record.ts';
@@ -18,12 +19,19 @@ export async function adoptTasks(
   around: TaskSurroundings,
 ): Promise<void> {
   const root = join(stateDir, bundlesDir);
+  const found = around.fds.found();
   for (const namespace of namesInSync(root))
     for (const id of namesInSync(join(root, namespace)))
-      await adoptBundle(join(root, namespace, id), tasks, around);
+      await adoptBundle(join(root, namespace, id), tasks, around, found);
+  around.fds.keepOnly(new Set(tasks.list('').flatMap((task) => task.keys())));
 }
 
-async function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroundings): Promise<void> {
+async function adoptBundle(
+  bundle: string,
+  tasks: TaskTable,
+  around: TaskSurroundings,
+  found: ReadonlyMap<string, FoundFds>,
+): Promise<void> {
   try {
     const record = readRecord(bundle);
     if (record === undefined) return;
@@ -32,7 +40,7 @@ async function adoptBundle(bundle: string, tasks: TaskTable, around: TaskSurroun
       return around.log.info({ bundle }, 'half-made task undone');
     }
     const task = new Task(requestOf(record), around);
-    adoptProcesses(task, record.processes);
+    adoptProcesses(task, record.processes, found);
     tasks.adopt(task);
     around.log.info({ bundle, status: task.init.status }, 'task adopted');
   } catch (error) {

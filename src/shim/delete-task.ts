@@ -16,7 +16,7 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
   const wasCreated = init.status === 'created';
   await deleteFromRuntime(task);
   if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
-  for (const process of [init, ...task.execs]) process.close();
+  for (const process of [init, ...task.execs]) task.close(process);
   await unmountRootfs(request);
   removeRecord(request.bundle);
   const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { codeOf, invalidArgument } from '../errors/error.ts';
+import type { Output, StdioPlace } from './stdio.ts';
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
@@ -13,27 +14,37 @@ function open(stream: string, path: string, flags: number, mode?: number): numbe
   }
 }
 
+/** Path by which a held end of a FIFO opens again, even where its name is gone. */
+const again = (fd: number): string => `/proc/self/fd/${fd}`;
+
 /**
  * A client's FIFO as a container's stdout or stderr. The container gets it open for reading and writing: it is its
  * own reader, so a client that leaves sends no SIGPIPE, and a dead shim takes nothing away. The shim copies nothing;
  * it holds one write end, so that what was written before the exit waits for a client that opens late.
  */
-export class FifoOutput {
+export class FifoOutput implements Output {
   readonly containerFd: number;
-  readonly #path: string;
+  /** Clients read at their own pace, for as long as they like. */
+  readonly drained = Promise.resolve();
+  readonly #changed: () => void;
   #containerFd: number | undefined;
   #hold: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** @throws invalid_argument (nothing there, or it may not be opened) */
-  constructor(stream: string, path: string) {
-    this.#path = path;
-    this.containerFd = open(stream, path, O_RDWR);
+  constructor(stream: 'stdout' | 'stderr', path: string, { found, changed }: StdioPlace) {
+    const kept = found.get(stream);
+    const name = kept === undefined ? path : again(kept.fd);
+    this.#changed = changed;
+    this.containerFd = open(stream, name, O_RDWR);
     this.#containerFd = this.containerFd;
-    this.#hold = open(stream, path, O_WRONLY);
+    this.#hold = kept?.release() ?? open(stream, name, O_WRONLY);
   }
 
-  /** The runtime has its own copy now. */
+  get held(): number | undefined {
+    return this.#hold;
+  }
+
   started(): void {
     closeOnce(this.#containerFd);
     this.#containerFd = undefined;
@@ -43,35 +54,47 @@ export class FifoOutput {
   ended(delayMs = 10): void {
     this.started();
     if (this.#hold === undefined) return;
-    if (hasReader(this.#path)) this.close();
+    if (hasReader(this.#hold)) this.close();
     else this.#timer = setTimeout(() => this.ended(Math.min(delayMs * 2, 500)), delayMs).unref();
   }
 
-  /** Lets go of everything. Idempotent. */
   close(): void {
     clearTimeout(this.#timer);
     this.started();
-    closeOnce(this.#hold);
+    if (this.#hold === undefined) return;
+    closeSync(this.#hold);
     this.#hold = undefined;
+    this.#changed();
   }
 }
 
-/** A client's FIFO as a container's stdin. The shim holds a write end until CloseIO, as containerd's shims do. */
+/**
+ * A client's FIFO as a container's stdin. A write end is held until CloseIO, as containerd's shims do, and outlives
+ * the shim: the container sees no end of its input before somebody asks for it.
+ */
 export class FifoInput {
   readonly containerFd: number;
+  readonly #changed: () => void;
   #containerFd: number | undefined;
   #hold: number | undefined;
 
   /** @throws invalid_argument */
-  constructor(path: string) {
-    const both = open('stdin', path, O_RDWR);
+  constructor(path: string, { found, changed }: StdioPlace) {
+    const kept = found.get('stdin');
+    const name = kept === undefined ? path : again(kept.fd);
+    this.#changed = changed;
+    const both = open('stdin', name, O_RDWR);
     try {
-      this.containerFd = open('stdin', path, O_RDONLY);
+      this.containerFd = open('stdin', name, O_RDONLY);
       this.#containerFd = this.containerFd;
-      this.#hold = open('stdin', path, O_WRONLY);
+      this.#hold = kept?.release() ?? open('stdin', name, O_WRONLY);
     } finally {
       closeSync(both);
     }
+  }
+
+  get held(): number | undefined {
+    return this.#hold;
   }
 
   started(): void {
@@ -80,8 +103,10 @@ export class FifoInput {
   }
 
   closeStdin(): void {
-    closeOnce(this.#hold);
+    if (this.#hold === undefined) return;
+    closeSync(this.#hold);
     this.#hold = undefined;
+    this.#changed();
   }
 
   close(): void {
@@ -95,9 +120,9 @@ export const openAppend = (stream: string, path: string): number =>
   open(stream, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640);
 
 /** Opening to write without waiting fails (ENXIO) exactly when nobody has the FIFO open for reading. */
-function hasReader(path: string): boolean {
+function hasReader(fd: number): boolean {
   try {
-    closeSync(openSync(path, O_WRONLY | O_NONBLOCK));
+    closeSync(openSync(again(fd), O_WRONLY | O_NONBLOCK));
     return true;
   } catch (error) {
     return codeOf(error) !== 'ENXIO';

@@ -15,7 +15,9 @@ import { AnotherDaemon } from './another-daemon.ts';
 import { defaultRuntime } from './choose-runtime.ts';
 import { EventLog } from './event-log.ts';
 import { forwardEvents } from './forward-events.ts';
+import { FdStore } from './fd-store.ts';
 import { shimLog } from './log.ts';
+import { LogWriter } from './log-writer.ts';
 import { reapOrphans } from './reaper.ts';
 import { privateService } from './shim-service.ts';
 import { TaskEvents } from './task-events.ts';
@@ -47,10 +49,15 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   const eventLog = new EventLog();
   const around = {
     log,
+    logs: new LogWriter(log),
+    fds: new FdStore(join(socketDir, 'holder'), log),
     events: new TaskEvents(eventLog),
     consoleSocketPath: () => join(socketDir, `c-${randomBytes(6).toString('hex')}`),
   };
   const tasks = new TaskTable(stateDir, around);
+  around.fds.onLost = () => {
+    for (const task of tasks.list('')) task.keepAgain();
+  };
   await adoptTasks(stateDir, tasks, around);
   const quiet = new QuietTimer(3000, () => void returnGrownMemory());
   const another =

@@ -1,26 +1,23 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isKind } from '../errors/error.ts';
 import { OciRuntime, readPidFile } from './oci-runtime.ts';
+import { PlainStdio } from './plain-stdio.ts';
 import { type WatchedProcess, watchProcess } from './reaper.ts';
-import { openStdio, type ProcessStdio } from './stdio.ts';
+import type { ProcessStdio, StdioPaths, StdioPlace } from './stdio.ts';
 import type { TaskProcess } from './task-process.ts';
-import type { ProcessRecord, TaskRequest } from './task-record.ts';
-import { openTerminalStdio } from './terminal-stdio.ts';
+import type { TaskRequest } from './task-record.ts';
+import { TerminalStdio } from './terminal-stdio.ts';
 
-/** Opens the streams of a process and gives them to it. FIFOs of our own are in the bundle, named for the process. */
-export function openProcessStdio(
-  process: TaskProcess,
-  bundle: string,
-  consoleSocketPath: () => string,
-): ProcessStdio {
-  const prefix = process.execId === '' ? 'init-' : `exec-${process.execId}-`;
-  const stdio = process.paths.terminal
-    ? openTerminalStdio(process.paths, consoleSocketPath())
-    : openStdio(process.paths, join(bundle, prefix));
+/** Opens the streams of a process and gives them to it. */
+export function openProcessStdio(process: TaskProcess, paths: StdioPaths, place: StdioPlace): ProcessStdio {
+  const stdio = paths.terminal ? new TerminalStdio(paths, place) : new PlainStdio(paths, place);
   process.setStdio(stdio);
   return stdio;
 }
+
+/** What the names of a process's own FIFOs and spools in the bundle begin with. */
+export const stdioPrefix = (bundle: string, execId: string): string =>
+  join(bundle, execId === '' ? 'init-' : `exec-${execId}-`);
 
 /** Has the runtime make the container with its first process, stopped just before its program. */
 export async function makeInit(
@@ -29,6 +26,7 @@ export async function makeInit(
   stdio: ProcessStdio,
 ): Promise<WatchedProcess> {
   const pidFile = join(bundle, 'init.pid');
+  await stdio.ready;
   await runtime.create(id, {
     bundle,
     pidFile,
@@ -50,6 +48,7 @@ export async function makeExec(
   const [processFile, pidFile, logFile] = execFiles(bundle, execId);
   writeFileSync(processFile, spec, { mode: 0o600 });
   const { runtimeStdio, consoleSocket } = stdio;
+  await stdio.ready;
   await new OciRuntime(runtime, logFile).exec(id, {
     processFile,
     pidFile,
@@ -70,13 +69,3 @@ const execFiles = (bundle: string, execId: string): [string, string, string] => 
   join(bundle, `exec-${execId}.pid`),
   join(bundle, `exec-${execId}.log`),
 ];
-
-/** The very process that was written down; undefined when it is gone. */
-export function findMade({ pid, startTicks }: ProcessRecord): WatchedProcess | undefined {
-  try {
-    return watchProcess(pid, BigInt(startTicks));
-  } catch (error) {
-    if (isKind(error, 'not_found')) return undefined;
-    throw error;
-  }
-}

@@ -18,8 +18,8 @@ export function createTask(task: Task): Promise<void> {
     undo.defer(() => unmountRootfs(request));
     await mountRootfs(request);
     refuseLedAstray(request.bundle);
+    undo.defer(() => task.close(init));
     const stdio = task.openStdio(init);
-    undo.defer(() => stdio.close());
     undo.defer(() => undoCreate(runtime, request.id, request.bundle));
     const watched = await makeInit(runtime, request, stdio);
     undo.defer(() => watched[Symbol.dispose]());

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { notFound } from '../errors/error.ts';
+import { isKind, notFound } from '../errors/error.ts';
+import type { Fd } from '../sys/fd.ts';
 import { Pidfd } from '../sys/pidfd.ts';
 import { findProcess, peekExitedChild, reapChild } from '../sys/process.ts';
 import { nodeChildren } from './run-command.ts';
@@ -19,6 +20,8 @@ export interface WatchedProcess extends Disposable {
   readonly pid: number;
   /** Clock ticks since boot; with the pid, its name for good. */
   readonly startTicks: bigint;
+  /** The handle it is followed by; undefined where it had ended already. */
+  readonly pidfd: number | undefined;
   readonly exited: Promise<ProcessExit>;
   /** @returns false where it has ended */
   signal(signal: number): boolean;
@@ -42,12 +45,32 @@ export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
     pidfd?.close();
     throw notFound(`process ${pid}`);
   }
+  return follow(pidfd, found.startTicks);
+}
+
+/**
+ * Watches a process that an earlier shim knew: by the handle it kept, through which the kernel tells the exit however
+ * long ago that was (Linux 6.15); without one by pid and start time. What is gone without a trace has exit status 255.
+ */
+export function watchAgain(pid: number, startTicks: bigint, kept: Fd | undefined): WatchedProcess {
+  if (kept !== undefined) return follow(Pidfd.of(kept, pid), startTicks);
+  try {
+    return watchProcess(pid, startTicks);
+  } catch (error) {
+    if (!isKind(error, 'not_found')) throw error;
+    return ended(pid, { status: unknownExitStatus, at: new Date() }, startTicks);
+  }
+}
+
+function follow(pidfd: Pidfd, startTicks: bigint): WatchedProcess {
+  const { pid } = pidfd;
   watched.add(pid);
   const { promise, resolve } = Promise.withResolvers<ProcessExit>();
-  const poll = pidfd.watch(() => void collect(pidfd, found.startTicks).then(resolve));
+  const poll = pidfd.watch(() => void collect(pidfd, startTicks).then(resolve));
   return {
     pid,
-    startTicks: found.startTicks,
+    startTicks,
+    pidfd: pidfd.fd,
     exited: promise,
     signal: (signal) => pidfd.signal(signal),
     [Symbol.dispose]() {
@@ -58,9 +81,10 @@ export function watchProcess(pid: number, startTicks?: bigint): WatchedProcess {
   };
 }
 
-const ended = (pid: number, exit: ProcessExit): WatchedProcess => ({
+const ended = (pid: number, exit: ProcessExit, startTicks = 0n): WatchedProcess => ({
   pid,
-  startTicks: 0n,
+  startTicks,
+  pidfd: undefined,
   exited: Promise.resolve(exit),
   signal: () => false,
   [Symbol.dispose]() {},
@@ -74,7 +98,7 @@ async function collect(pidfd: Pidfd, startTicks: bigint): Promise<ProcessExit> {
   const at = new Date();
   for (let waitMs = 1; waitMs < 2000; waitMs *= 2) {
     const status =
-      reapChild(pidfd.pid)?.status ?? zombieStatus(pidfd.pid, startTicks) ?? pidfd.readExit()?.status;
+      pidfd.readExit()?.status ?? reapChild(pidfd.pid)?.status ?? zombieStatus(pidfd.pid, startTicks);
     watched.delete(pidfd.pid);
     if (status !== undefined) return { status, at };
     await sleep(waitMs);

@@ -9,15 +9,15 @@ import { isKind } from '../errors/error.ts';
 import { TaskStartSchema } from '../gen/containerd/events/events_pb.ts';
 import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
 import { readFlat, readNumber } from './cgroup-files.ts';
-import { CriLines, maxLineBytes, nowNano } from './cri-lines.ts';
 import { EventLog } from './event-log.ts';
 import { checkIdentifier } from './identifier.ts';
+import { formatters, maxLineBytes, nowNano } from './log-lines.ts';
 import { metricsV2 } from './metrics-v2.ts';
 import { lastLoggedError, readPidFile } from './oci-runtime.ts';
 import { isNewer, lowerOciVersion } from './oci-version.ts';
 import { runCommand } from './run-command.ts';
 import { parseRuntimeOptions } from './runtime-options.ts';
-import { schemeOf, uriPath } from './stdio.ts';
+import { parseSize, schemeOf, uriPath } from './stdio-uri.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'shim-'));
 after(() => rmSync(dir, { recursive: true }));
@@ -54,6 +54,36 @@ test('a question for events ends when its asker is gone', async () => {
   assert.deepEqual(await waiting, []);
 });
 
+/** As the log worker does it: what is not consumed comes again with the next chunk. */
+function formatted(format: 'cri' | 'json', chunks: Buffer[]): string {
+  let pending: Buffer = Buffer.alloc(0);
+  let out = '';
+  for (const chunk of [...chunks, undefined]) {
+    pending = Buffer.concat([pending, chunk ?? Buffer.alloc(0)]);
+    const { text, consumed } = formatters[format](pending, 'stdout', 'T', chunk === undefined);
+    out += text;
+    pending = pending.subarray(consumed);
+  }
+  return out;
+}
+
+test('lines of a stream come out as Docker’s JSON, whole characters only', () => {
+  const line = (log: string) => `{"log":${JSON.stringify(log)},"stream":"stdout","time":"T"}\n`;
+  const latin = (text: string) => Buffer.from(text).toString('latin1');
+  assert.equal(
+    formatted('json', [Buffer.from('a "b"\nü'), Buffer.from('x')]),
+    line('a "b"\n') + latin(line('üx\n')),
+  );
+  const long = `${'x'.repeat(maxLineBytes - 1)}ü`;
+  const text = formatted('json', [Buffer.from(long), Buffer.from('\n')]);
+  assert.equal(text, line('x'.repeat(maxLineBytes - 1)) + latin(line('ü\n')));
+});
+
+test('sizes have units, and nonsense is refused', () => {
+  assert.deepEqual(['', '7', '2k', '3M', '1g'].map(parseSize), [0, 7, 2048, 3 * 1024 ** 2, 1024 ** 3]);
+  for (const bad of ['x', '-1', '1.5m', '1t', '9'.repeat(20)]) assert.throws(() => parseSize(bad), bad);
+});
+
 test('lines of a stream come out in CRI format, cut at 16 KiB, bytes unchanged', () => {
   const rows: [string, Buffer[], string][] = [
     ['one line', [Buffer.from('a\n')], 'T stdout F a\n'],
@@ -74,9 +104,7 @@ test('lines of a stream come out in CRI format, cut at 16 KiB, bytes unchanged',
     ],
   ];
   for (const [name, chunks, expected] of rows) {
-    const lines = new CriLines('stdout');
-    const text = chunks.map((chunk) => lines.push(chunk, 'T')).join('') + lines.end('T');
-    assert.equal(text, expected, name);
+    assert.equal(formatted('cri', chunks), expected, name);
   }
   assert.match(nowNano(), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
 });

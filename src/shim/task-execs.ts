@@ -32,7 +32,7 @@ export function startExec(task: Task, execId: string): Promise<void> {
     try {
       await runExec(task, process, spec);
     } catch (error) {
-      process.close();
+      task.close(process);
       process.finish({ status: unknownExitStatus, at: new Date() });
       throw error;
     }
@@ -44,7 +44,7 @@ export async function deleteExec(task: Task, execId: string): Promise<TaskProces
   const { process } = task.exec(execId);
   await process.exclusive(async () => {
     if (process.status === 'running') throw failedPrecondition('cannot delete a running process');
-    process.close();
+    task.close(process);
     task.removeExec(execId);
     removeExecFiles(task.request.bundle, execId);
   });

@@ -1,6 +1,7 @@
 import { abortable } from '../async/abortable.ts';
 import { failedPrecondition, invalidArgument, notFound } from '../errors/error.ts';
 import type { WindowSize } from '../sys/tty.ts';
+import type { HeldFds } from './fd-store.ts';
 import type { ProcessExit, WatchedProcess } from './reaper.ts';
 import type { ProcessStdio, StdioPaths } from './stdio.ts';
 import type { ProcessRecord, ProcessStatus } from './task-record.ts';
@@ -48,6 +49,12 @@ export class TaskProcess {
     if (this.#stdinClosed) stdio.closeStdin();
   }
 
+  /** What must stay open when the shim dies: a handle on the process until its exit is known, and its streams. */
+  held(): HeldFds {
+    const pidfd = this.#watched?.pidfd;
+    return { ...(pidfd === undefined ? {} : { pidfd }), ...this.#stdio?.held() };
+  }
+
   /** The runtime has made it. */
   setWatched(watched: WatchedProcess): void {
     this.#watched = watched;
@@ -63,8 +70,13 @@ export class TaskProcess {
   /** Settles with the exit, once known and its output drained; before that nobody is told. */
   async drained(watched: WatchedProcess): Promise<ProcessExit> {
     const exit = await watched.exited;
-    await this.#stdio?.ended();
+    await this.drain();
     return exit;
+  }
+
+  /** It has ended: settles once what it wrote is where it belongs, or after a few seconds. */
+  async drain(): Promise<void> {
+    await this.#stdio?.ended();
   }
 
   /** Stopped for everybody: waiters get their answer. */
@@ -92,6 +104,12 @@ export class TaskProcess {
   /** @throws failed_precondition (no terminal yet) */
   resize(size: WindowSize): void {
     this.#stdio?.resize(size);
+  }
+
+  /** @throws not_found (no log), invalid_argument (it cannot be opened) */
+  async reopenLog(): Promise<void> {
+    if (this.#stdio === undefined) throw notFound('log of the process');
+    await this.#stdio.reopenLog();
   }
 
   /** Also before there is a stdin: then it is closed as soon as it is opened. */

@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { notFound } from '../errors/error.ts';
-import { openProcessStdio } from './make-process.ts';
+import type { FdStore, FoundFds } from './fd-store.ts';
+import type { LogWriter } from './log-writer.ts';
+import { openProcessStdio, stdioPrefix } from './make-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import type { ProcessExit, WatchedProcess } from './reaper.ts';
 import { type ProcessStdio, type StdioPaths, within } from './stdio.ts';
@@ -15,6 +17,9 @@ import { sharesPidNamespace } from './task-rootfs.ts';
 export interface TaskSurroundings {
   readonly events: TaskEvents;
   readonly log: Log;
+  readonly logs: LogWriter;
+  /** Keeps what must outlive the shim. */
+  readonly fds: FdStore;
   /** A fresh path for a console socket, short enough for a socket address. */
   consoleSocketPath(): string;
 }
@@ -42,6 +47,8 @@ export class Task {
   readonly around: TaskSurroundings;
   readonly runtime: OciRuntime;
   readonly init: TaskProcess;
+  /** Names of what is kept of each process. */
+  readonly #kept = new WeakMap<TaskProcess, string>();
   readonly #execs = new Map<string, Exec>();
 
   constructor(request: TaskRequest, around: TaskSurroundings) {
@@ -81,8 +88,48 @@ export class Task {
     this.#execs.delete(execId);
   }
 
-  openStdio(process: TaskProcess): ProcessStdio {
-    return openProcessStdio(process, this.request.bundle, () => this.around.consoleSocketPath());
+  /** `found`: what an earlier shim kept of its streams. */
+  openStdio(process: TaskProcess, found: FoundFds = new Map(), paths = process.paths): ProcessStdio {
+    const { namespace, id, bundle, options } = this.request;
+    const { execId } = process;
+    const { ioUid, ioGid } = options;
+    return openProcessStdio(process, paths, {
+      ...{ namespace, id, execId, ioUid, ioGid, found, logs: this.around.logs },
+      prefix: stdioPrefix(bundle, execId),
+      consoleSocketPath: () => this.around.consoleSocketPath(),
+      changed: () => queueMicrotask(() => this.keep(process)),
+    });
+  }
+
+  /** Has what a process must not lose kept for the next shim; called whenever that has changed. */
+  keep(process: TaskProcess, always = false): void {
+    const held = process.held();
+    const names = Object.keys(held).join();
+    if (!always && names === (this.#kept.get(process) ?? '')) return;
+    this.#kept.set(process, names);
+    this.around.fds.set(this.keyOf(process.execId), held);
+  }
+
+  /** The store has lost everything. */
+  keepAgain(): void {
+    for (const process of [this.init, ...this.execs]) this.keep(process, true);
+  }
+
+  /** Lets go of all that belongs to a process. */
+  close(process: TaskProcess): void {
+    process.close();
+    this.keep(process);
+  }
+
+  /** Names of all its processes in the store of descriptors. */
+  keys(): string[] {
+    return [this.init, ...this.execs].map(({ execId }) => this.keyOf(execId));
+  }
+
+  /** Name of a process in the store of descriptors. */
+  keyOf(execId: string): string {
+    const { namespace, id } = this.request;
+    return `${namespace}/${id}/${execId}`;
   }
 
   /** The runtime has made it: it is written down and followed. */
@@ -90,6 +137,7 @@ export class Task {
     process.setWatched(watched);
     process.status = 'created';
     this.save();
+    this.keep(process);
     this.follow(process, watched);
   }
 
@@ -107,6 +155,7 @@ export class Task {
   exited(process: TaskProcess, exit: ProcessExit): void {
     process.finish(exit);
     this.save();
+    this.keep(process);
     this.around.events.exited(this, process, exit);
   }
 

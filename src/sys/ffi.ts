@@ -128,9 +128,21 @@ export const pathText = (path: Path): string =>
 
 /**
  * Calls `onEvent` on the event loop whenever `fd` becomes readable (or hangs up), until disposed. For what Node cannot
- * watch by itself: pidfds, listening sockets made here. The fd must stay open until after disposal.
+ * watch by itself: pidfds, listening sockets made here. The fd must stay open until after disposal, and nobody else
+ * may watch the same number.
  */
-export function pollReadable(fd: number, onEvent: () => void): Disposable & { unref(): void } {
+export const pollReadable = (fd: number, onEvent: () => void): Poll =>
+  poll(fd, { readable: true, disconnect: true }, onEvent);
+
+/** As {@link pollReadable}, for room to write. */
+export const pollWritable = (fd: number, onEvent: () => void): Poll => poll(fd, { writable: true }, onEvent);
+
+/** A watch that ends with its scope. */
+export interface Poll extends Disposable {
+  unref(): void;
+}
+
+function poll(fd: number, events: koffiNode.PollOptions, onEvent: () => void): Poll {
   // koffi calls back outside of Node's own scope, where promises that settle would wait for whatever happens next
   // (a second, on an idle loop): an immediate runs inside it.
   let due = false;
@@ -142,7 +154,7 @@ export function pollReadable(fd: number, onEvent: () => void): Disposable & { un
       if (open) onEvent();
     });
   };
-  const handle: koffiNode.PollHandle = load().node.poll(fd, { readable: true, disconnect: true }, later);
+  const handle: koffiNode.PollHandle = load().node.poll(fd, events, later);
   let open = true;
   return {
     unref: () => handle.unref(),

@@ -3,6 +3,7 @@ import { check, kernelCall, libcCall, pollReadable } from './ffi.ts';
 import type { Exit } from './process.ts';
 
 const pidfdOpenCall = kernelCall(434, ['int', 'uint32']);
+const pidfdGetfdCall = kernelCall(438, ['int', 'int', 'uint32']);
 const pidfdSendSignalCall = kernelCall(424, ['int', 'int', 'void *', 'uint32']);
 const ioctlCall = libcCall('ioctl', ['int', 'uint64', 'void *']);
 
@@ -27,6 +28,16 @@ export class Pidfd extends Fd {
     const result = pidfdOpenCall(pid, 0);
     if (result === -ESRCH || result === -EINVAL) return undefined;
     return new Pidfd(check('pidfd_open', result, String(pid)), pid);
+  }
+
+  /** A handle that was kept elsewhere, of the process that had `pid` when it was opened. Takes the descriptor. */
+  static of(handle: Fd, pid: number): Pidfd {
+    return new Pidfd(handle.release(), pid);
+  }
+
+  /** A duplicate of one of its descriptors (Linux 5.6). @throws SysError (ESRCH: it has ended, EBADF, EPERM) */
+  takeFd(fd: number): Fd {
+    return new Fd(check('pidfd_getfd', pidfdGetfdCall(this.fd, fd, 0), `${this.pid}/${fd}`));
   }
 
   /** @returns false where it has ended. @throws SysError */

@@ -3,11 +3,13 @@ import { codeOf, invalidArgument } from '../errors/error.ts';
 import { O_CLOEXEC, O_NONBLOCK } from './constants.ts';
 import { Fd, type FdLike, fdNumber } from './fd.ts';
 import { check, libcCall, pollReadable } from './ffi.ts';
-import { receiveRights } from './receive-rights.ts';
+import { receiveRights } from './rights.ts';
 
 /** What node:net cannot do with Unix sockets. */
 
 const socketCall = libcCall('socket', ['int', 'int', 'int']);
+const socketpairCall = libcCall('socketpair', ['int', 'int', 'int', 'void *']);
+const setsockoptCall = libcCall('setsockopt', ['int', 'int', 'int', 'void *', 'uint32']);
 const bindCall = libcCall('bind', ['int', 'void *', 'uint32']);
 const listenCall = libcCall('listen', ['int', 'int']);
 const acceptCall = libcCall('accept4', ['int', 'void *', 'void *', 'int']);
@@ -17,7 +19,9 @@ const getsockoptCall = libcCall('getsockopt', ['int', 'int', 'int', 'void *', 'v
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
+const SOCK_SEQPACKET = 5;
 const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
 const SO_PEERCRED = 17;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -41,6 +45,20 @@ function socketAddress(path: string): Buffer {
   address.writeUInt16LE(AF_UNIX, 0);
   bytes.copy(address, 2);
   return address;
+}
+
+/** Two ends of a connection that keeps messages apart (SOCK_SEQPACKET), non-blocking. @throws SysError */
+export function socketPair(): [Fd, Fd] {
+  const ends = Buffer.alloc(8);
+  check('socketpair', socketpairCall(AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC | O_NONBLOCK, 0, ends));
+  return [new Fd(ends.readInt32LE(0)), new Fd(ends.readInt32LE(4))];
+}
+
+/** How many bytes may wait in a connection, whatever the system's limit; left as it is where that is not allowed. */
+export function setSendBuffer(socket: FdLike, sizeBytes: number): void {
+  const size = Buffer.alloc(4);
+  size.writeInt32LE(sizeBytes);
+  setsockoptCall(fdNumber(socket), SOL_SOCKET, SO_SNDBUFFORCE, size, size.length);
 }
 
 /** A listening socket that hands over one file descriptor. Disposal closes it and removes its path. */

@@ -1,0 +1,104 @@
+import { pollReadable } from '../sys/ffi.ts';
+import { LogFile } from './log-file.ts';
+import { formatters, nowNano } from './log-lines.ts';
+import type { LogRequest } from './log-request.ts';
+import { LogState } from './log-state.ts';
+import { LogStream } from './log-stream.ts';
+
+/** Batches of one stream before others have their turn. */
+const turn = 4;
+
+/**
+ * Carries the streams of one process into a log file, each byte exactly once whoever is killed when: it is in the
+ * FIFO, then in the spool, then in the log, and the state file says how much of the spool the log holds.
+ */
+export class LogPump implements Disposable {
+  readonly #request: LogRequest;
+  readonly #opened = new DisposableStack();
+  readonly #file: LogFile;
+  readonly #state: LogState;
+  readonly #streams: readonly LogStream[];
+  readonly #polls = new Map<LogStream, Disposable>();
+  readonly #onDrained: () => void;
+
+  /** `onDrained`: every stream has come to its end, and all of it is in the file. @throws invalid_argument */
+  constructor(request: LogRequest, onDrained: () => void) {
+    using opened = new DisposableStack();
+    this.#request = request;
+    this.#onDrained = onDrained;
+    this.#file = opened.use(new LogFile(request));
+    this.#state = opened.use(new LogState(request.state));
+    const progress = this.#state.read();
+    if (progress !== undefined) this.#file.rollBack(progress);
+    this.#streams = request.streams.map((stream) =>
+      opened.use(new LogStream(stream, progress?.consumed[indexOf(stream.name)] ?? 0)),
+    );
+    this.#commit();
+    this.#opened = opened.move();
+    for (const stream of this.#streams) this.#watch(stream);
+  }
+
+  /** The file was moved away: goes on in a new one. @throws invalid_argument */
+  reopen(): void {
+    this.#file.reopen();
+    this.#commit();
+  }
+
+  [Symbol.dispose](): void {
+    for (const poll of this.#polls.values()) poll[Symbol.dispose]();
+    this.#polls.clear();
+    for (const stream of this.#streams) this.#write(stream, true);
+    this.#opened.dispose();
+  }
+
+  #watch(stream: LogStream): void {
+    if (stream.pending.length > 0) this.#write(stream, false);
+    this.#polls.set(
+      stream,
+      pollReadable(stream.fifo, () => this.#onReadable(stream)),
+    );
+  }
+
+  #onReadable(stream: LogStream): void {
+    for (let i = 0; i < turn; i++) {
+      const taken = stream.take();
+      if (taken === undefined) return;
+      this.#write(stream, taken === 0);
+      if (taken === 0) {
+        this.#ended(stream);
+        return;
+      }
+    }
+  }
+
+  #ended(stream: LogStream): void {
+    this.#polls.get(stream)?.[Symbol.dispose]();
+    this.#polls.delete(stream);
+    if (this.#polls.size === 0) this.#onDrained();
+  }
+
+  #write(stream: LogStream, atEnd: boolean): void {
+    const { text, consumed } = formatters[this.#request.format](
+      stream.pending,
+      stream.name,
+      nowNano(),
+      atEnd,
+    );
+    if (consumed === 0) return;
+    this.#file.append(text);
+    stream.consume(consumed);
+    this.#commit();
+    stream.trim();
+    if (!this.#file.isLong) return;
+    this.#file.rotate();
+    this.#commit();
+  }
+
+  #commit(): void {
+    const consumed: [number, number] = [0, 0];
+    for (const stream of this.#streams) consumed[indexOf(stream.name)] = stream.consumed;
+    this.#state.write({ ino: this.#file.ino, size: this.#file.size, consumed });
+  }
+}
+
+const indexOf = (name: 'stdout' | 'stderr'): 0 | 1 => (name === 'stdout' ? 0 : 1);

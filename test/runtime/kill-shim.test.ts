@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { Harness, until } from './harness.ts';
+
+const h = new Harness();
+const ctx = h.ctx();
+after(() => h[Symbol.asyncDispose]());
+
+/** Kills the shim and waits for the one that the daemon starts in its place. */
+async function killShim(): Promise<void> {
+  const pid = await h.shimPid();
+  process.kill(pid, 'SIGKILL');
+  await until(async () => (await h.shimPid().catch(() => pid)) !== pid, 'a new shim');
+  await h.tasks.list(ctx);
+}
+
+/** Kills the shim and sees to it that none takes its place until {@link Harness.open}. */
+async function stayWithoutShim(): Promise<void> {
+  const pid = await h.shimPid();
+  await h.tasks.close();
+  process.kill(pid, 'SIGKILL');
+  await until(() => !existsSync(`/proc/${pid}`), 'the shim to end');
+}
+
+const textOf = async (path: string): Promise<string> => {
+  let text = '';
+  for await (const chunk of createReadStream(path)) text += chunk;
+  return text;
+};
+
+const numbers = (count: number): string => Array.from({ length: count }, (_, i) => `${i + 1}\n`).join('');
+
+async function start(id: string, script: string, more: Parameters<Harness['task']>[2]): Promise<void> {
+  await h.tasks.create(ctx, h.task(id, ['sh', '-c', script], more));
+  await h.tasks.start(ctx, id);
+}
+
+for (const format of ['cri', 'json'] as const) {
+  test(`a log in ${format} format has every line once, however often the shim is killed meanwhile`, async () => {
+    const log = join(h.dir, `killed.${format}`);
+    await start(format, 'seq 1 400000; exit 3', { stdout: `${format}://${log}` });
+    for (let i = 0; i < 4; i++) await killShim();
+    assert.equal((await h.tasks.wait(ctx, format)).exitStatus, 3);
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+    const texts = lines.map((line) =>
+      format === 'cri'
+        ? `${line.slice(line.indexOf(' F ') + 3)}\n`
+        : (JSON.parse(line) as { log: string }).log,
+    );
+    assert.equal(texts.length, 400_000);
+    assert.equal(texts.join(''), numbers(400_000));
+    await h.tasks.delete(ctx, format);
+  });
+}
+
+test('what a container wrote to log and FIFO and ended with while no shim was there is all there, its exit code too', async () => {
+  const log = join(h.dir, 'alone.log');
+  const stdout = h.fifo('alone-out');
+  const wait = 'while [ ! -e /tmp/go ]; do sleep 0.02; done;';
+  await start('logged', `${wait} seq 1 5000; exit 4`, { stdout: `cri://${log}` });
+  await start('piped', `${wait} seq 1 5000; exit 5`, { stdout });
+  const { pid: logged } = await h.tasks.get(ctx, 'logged');
+  const { pid: piped } = await h.tasks.get(ctx, 'piped');
+  await stayWithoutShim();
+  writeFileSync(join(h.rootfs, 'tmp/go'), '');
+  await until(() => ![logged, piped].some((pid) => existsSync(`/proc/${pid}`)), 'both to end');
+  h.tasks = h.open();
+  assert.equal((await h.tasks.wait(ctx, 'logged')).exitStatus, 4);
+  assert.equal((await h.tasks.wait(ctx, 'piped')).exitStatus, 5);
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+  assert.equal(lines.map((line) => `${line.split(' ').at(-1)}\n`).join(''), numbers(5000));
+  assert.equal(await textOf(stdout), numbers(5000));
+  for (const id of ['logged', 'piped']) await h.tasks.delete(ctx, id);
+});
+
+test('what waits in a FIFO for a late reader survives the shim, and the reader sees the end', async () => {
+  const stdout = h.fifo('late-out');
+  await start('late', 'seq 1 5000', { stdout });
+  await h.tasks.wait(ctx, 'late');
+  await killShim();
+  assert.equal(await textOf(stdout), numbers(5000));
+  await h.tasks.delete(ctx, 'late');
+});
+
+test('a terminal lives on when the shim is killed: every byte of output, typing, size', async () => {
+  const stdin = h.fifo('tty-in');
+  const stdout = h.fifo('tty-out');
+  const reading = textOf(stdout);
+  const script = 'stty -echo; seq 1 100000; read x; stty size; echo got $x; exit 6';
+  await start('tty', script, { stdin, stdout, terminal: true });
+  for (let i = 0; i < 3; i++) await killShim();
+  await h.tasks.resize(ctx, 'tty', '', { columns: 91, rows: 33 });
+  const keyboard = await open(stdin, 'w');
+  await keyboard.write('hello\n');
+  await keyboard.close();
+  assert.equal((await h.tasks.wait(ctx, 'tty')).exitStatus, 6);
+  const text = (await reading).replaceAll('\r\n', '\n');
+  assert.equal(text, `${numbers(100_000)}33 91\ngot hello\n`);
+  await h.tasks.delete(ctx, 'tty');
+});
+
+test('a terminal into a log and an exec survive the shim, too', async () => {
+  const log = join(h.dir, 'tty.log');
+  await start('ttylog', 'seq 1 20000; while [ ! -e /tmp/end ]; do sleep 0.02; done', {
+    stdout: `cri://${log}`,
+    terminal: true,
+  });
+  const out = h.fifo('exec-out');
+  const reading = textOf(out);
+  const spec = { args: ['sh', '-c', 'seq 1 20000; exit 9'], cwd: '/', env: ['PATH=/bin'], user: {} };
+  const streams = { stdin: '', stdout: out, stderr: '', terminal: false };
+  const typeUrl = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
+  await h.tasks.exec(ctx, 'ttylog', {
+    execId: 'e',
+    ...streams,
+    spec: { typeUrl, value: Buffer.from(JSON.stringify({ ...spec, user: { uid: 0, gid: 0 } })) },
+  });
+  await h.tasks.start(ctx, 'ttylog', 'e');
+  await killShim();
+  assert.equal((await h.tasks.wait(ctx, 'ttylog', 'e')).exitStatus, 9);
+  assert.equal(await reading, numbers(20_000));
+  writeFileSync(join(h.rootfs, 'tmp/end'), '');
+  assert.equal((await h.tasks.wait(ctx, 'ttylog')).exitStatus, 0);
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+  assert.equal(lines.map((line) => `${line.split(' ').at(-1)?.trimEnd()}\n`).join(''), numbers(20_000));
+  await h.tasks.delete(ctx, 'ttylog');
+});
+
+test('stdin stays open without a shim: a container that reads sees no end before somebody asks for it', async () => {
+  const stdin = h.fifo('cat-in');
+  const stdout = h.fifo('cat-out');
+  const reading = textOf(stdout);
+  await start('cat', 'cat; exit 2', { stdin, stdout });
+  writeFileSync(stdin, 'first\n');
+  await killShim();
+  assert.equal((await h.tasks.get(ctx, 'cat')).status, 'running');
+  writeFileSync(stdin, 'second\n');
+  await h.tasks.closeStdin(ctx, 'cat');
+  assert.equal((await h.tasks.wait(ctx, 'cat')).exitStatus, 2);
+  assert.equal(await reading, 'first\nsecond\n');
+  await h.tasks.delete(ctx, 'cat');
+});
