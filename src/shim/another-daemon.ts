@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { Log } from '../async/context.ts';
 import { type RawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
+import type { FdStore } from './fd-store.ts';
 import { IdleExit } from './idle-exit.ts';
 import { launchedSocketPath } from './launcher/state-dir.ts';
 import type { TaskTable } from './task-table.ts';
@@ -16,12 +17,19 @@ export class AnotherDaemon {
   readonly #paths = new Map<string, Promise<string>>();
   #services: readonly RawService[] = [];
 
-  constructor(around: { stateDir: string; tasks: TaskTable; socketPath: string; log: Log }) {
+  constructor(around: {
+    stateDir: string;
+    tasks: TaskTable;
+    socketPath: string;
+    log: Log;
+    fds: FdStore;
+  }) {
     this.#stateDir = around.stateDir;
     this.#log = around.log;
     const isNeeded = () => around.tasks.size > 0;
     this.#idle = new IdleExit(idleMs, isNeeded, () => {
       for (const path of [around.socketPath, ...this.#namespacePaths()]) rmSync(path, { force: true });
+      around.fds.stop();
       process.exit(0);
     });
   }

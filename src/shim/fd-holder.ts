@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { unavailable } from '../errors/error.ts';
 import { Pidfd } from '../sys/pidfd.ts';
 import { findProcess } from '../sys/process.ts';
@@ -46,7 +46,9 @@ export class FdHolder implements Disposable {
   static start(file: string): FdHolder {
     const held = Array.from({ length: queues }, () => new FdQueue(socketPair()));
     for (const { ends } of held) setSendBuffer(ends[0], queueBytes);
-    const stdio = held.flatMap(({ ends }) => ends.map(({ fd }) => fd));
+    // The file is open in it, so that whoever looks for users of the state directory finds it.
+    const mark = openSync(file, 'w', 0o600);
+    const stdio = [...held.flatMap(({ ends }) => ends.map(({ fd }) => fd)), mark];
     const process = spawn('sleep', [forEver], { stdio, detached: true, cwd: '/', env: environment() });
     process.on('error', () => {});
     const { pid } = process;
@@ -54,8 +56,8 @@ export class FdHolder implements Disposable {
     nodeChildren.add(pid);
     process.once('exit', () => nodeChildren.delete(pid));
     process.unref();
-    writeFileSync(`${file}.new`, JSON.stringify({ pid, startTicks: String(findProcess(pid)?.startTicks) }));
-    renameSync(`${file}.new`, file);
+    writeSync(mark, JSON.stringify({ pid, startTicks: String(findProcess(pid)?.startTicks) }));
+    closeSync(mark);
     return new FdHolder(file, pid, held);
   }
 

@@ -14,8 +14,8 @@ import { adoptTasks } from './adopt.ts';
 import { AnotherDaemon } from './another-daemon.ts';
 import { defaultRuntime } from './choose-runtime.ts';
 import { EventLog } from './event-log.ts';
-import { forwardEvents } from './forward-events.ts';
 import { FdStore } from './fd-store.ts';
+import { forwardEvents } from './forward-events.ts';
 import { shimLog } from './log.ts';
 import { LogWriter } from './log-writer.ts';
 import { reapOrphans } from './reaper.ts';
@@ -61,7 +61,7 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   await adoptTasks(stateDir, tasks, around);
   const quiet = new QuietTimer(3000, () => void returnGrownMemory());
   const another =
-    eventsAddress === undefined ? undefined : new AnotherDaemon({ stateDir, tasks, socketPath, log });
+    eventsAddress === undefined ? undefined : new AnotherDaemon({ ...around, stateDir, tasks, socketPath });
   if (eventsAddress !== undefined) void forwardEvents(eventLog, eventsAddress, log);
   const services = [
     ...taskServices(tasks),

@@ -157,16 +157,20 @@ function processes(root: string, state: string, tasks: readonly string[]): strin
     return [{ pid, command, cgroup: read(`/proc/${pid}/cgroup`) }];
   });
   const isShim = (command: string) => /berth-shim|shim\/main\.[jt]s/.test(command);
+  const isHolder = (command: string) => command === 'sleep 2147483647';
+  const holders = names.filter(({ command }) => isHolder(command));
   const shims = names.filter(({ command }) => isShim(command));
   const others = names.filter(
     ({ command, cgroup }) =>
       !isShim(command) &&
+      !isHolder(command) &&
       !command.includes(`--root ${root}`) &&
       !/berthd|daemon\/main/.test(command) &&
       !tasks.some((task) => cgroup.includes(`/${task}`)),
   );
   return [
     ...(shims.length > 1 ? [`I5: ${shims.length} shims run: ${JSON.stringify(shims)}`] : []),
+    ...(holders.length > 1 ? [`I5: ${holders.length} holders of descriptors run`] : []),
     ...others.map(({ pid, command }) => `I5: process ${pid} is left: ${command.slice(0, 200)}`),
   ];
 }
@@ -192,7 +196,7 @@ function unknownNames(root: string, state: string): string[] {
   const rootNames = /^(content|snapshots|logs|metadata\.db(-wal|-shm)?|uuid|berthd\.lock)$/;
   const stateNames =
     /^(berth\.sock(\.ttrpc)?|berthd\.lock|fifo|layers|tmp|s|runc|io\.containerd\.runtime\.v2\.task)$/;
-  const shimNames = /^(shim\.lock|shim\.log|[0-9a-f]{16})$/;
+  const shimNames = /^(shim\.lock|shim\.log|holder|events|[0-9a-f]{16})$/;
   const odd = (dir: string, known: RegExp) =>
     list(dir)
       .filter((name) => !known.test(name))

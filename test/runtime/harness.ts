@@ -13,6 +13,7 @@ import { Tasks } from '../../src/runtime/tasks.ts';
 import { killCgroup, removeCgroup } from '../../src/sys/cgroup.ts';
 import { makeFifo } from '../../src/sys/fifo.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
+import { processesOf } from '../kit/daemon.ts';
 
 /** Everything a test of the runtime needs: a state directory, a root file system, tasks, and their events. */
 export class Harness implements AsyncDisposable {
@@ -104,6 +105,7 @@ export class Harness implements AsyncDisposable {
     await this.tasks.close();
     this.#stop.abort();
     if (pid > 0) process.kill(pid, 'SIGKILL');
+    for (const left of processesOf(this.state)) process.kill(left, 'SIGKILL');
     await killCgroup(this.cgroup);
     await removeCgroup(this.cgroup);
     await unmountTree(this.dir, { detach: true });
