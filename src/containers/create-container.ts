@@ -11,6 +11,7 @@ import type { RuntimeSpec, SpecMount } from '../oci/spec/runtime-spec.ts';
 import { resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
 import { refuseOddMountpoints } from '../sys/mountpoints.ts';
+import { withTempMount } from '../sys/temp-mount.ts';
 import { recordOf } from './container-record.ts';
 import type { NewContainerOfImage } from './containers.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -60,7 +61,7 @@ async function findUnpacked(
 
 /** With the snapshot mounted: finds the user, refuses what runtimes could be led astray by, makes the working directory. */
 function specFor(mounts: readonly Mount[], image: ImageProcess, plan: Plan): Promise<RuntimeSpec> {
-  return plan.temp.with(mounts, async (path) => {
+  return withTempMount(mounts, async (path) => {
     using root = openRootfs(path);
     refuseOddMountpoints(root);
     const user = resolveUser(plan.wanted.user || image.user, readAccountFiles(root));

@@ -6,11 +6,11 @@ import { execProcess } from '../oci/spec/exec.ts';
 import { type ProcessSpec, processTypeUrl, type RuntimeSpec, specTypeUrl } from '../oci/spec/runtime-spec.ts';
 import { type ResolvedUser, resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
+import { withTempMount } from '../sys/temp-mount.ts';
 import type { WantedProcess } from './containers.ts';
 import { ownCapabilities } from './host-facts.ts';
 import { openRootfs, readAccountFiles } from './rootfs.ts';
 import { isAlive, type TaskGlance } from './task-control.ts';
-import type { TempMounts } from './temp-mounts.ts';
 
 /** JSON of a spec or process as an Any. */
 export const toAny = (typeUrl: string, value: RuntimeSpec | ProcessSpec): Any => ({
@@ -45,7 +45,6 @@ function parse(value: Uint8Array): Partial<RuntimeSpec> | undefined {
 export interface ExecParts {
   readonly snapshotter: Snapshotter | undefined;
   readonly task: TaskGlance | undefined;
-  readonly temp: TempMounts;
 }
 
 /** The Any for Tasks.Exec. @throws invalid_argument, failed_precondition */
@@ -65,12 +64,12 @@ async function userInside(
   ctx: Context,
   container: Container,
   user: string,
-  { snapshotter, task, temp }: ExecParts,
+  { snapshotter, task }: ExecParts,
 ): Promise<ResolvedUser> {
   if (task !== undefined && isAlive(task) && task.pid > 0) return userAt(`/proc/${task.pid}/root`, user);
   if (snapshotter === undefined || container.snapshotKey === '') return resolveUser(user, {});
   const mounts = await snapshotter.mounts(ctx, container.snapshotKey);
-  return temp.with(mounts.map(readonly), async (path) => userAt(path, user));
+  return withTempMount(mounts.map(readonly), async (path) => userAt(path, user));
 }
 
 function userAt(path: string, user: string): ResolvedUser {

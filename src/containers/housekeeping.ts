@@ -87,7 +87,6 @@ async function removeIfAsked(parts: HousekeepingParts, ctx: Context, id: string)
 }
 
 async function sweep(parts: HousekeepingParts, signal: AbortSignal): Promise<void> {
-  await parts.verbs.temp.sweep();
   for (const { name } of await parts.namespaces.list(daemonContext(parts.log, '', signal))) {
     const ctx = daemonContext(parts.log, name, signal);
     const found = await parts.containers.list(ctx, [`labels."${containerLabels.autoRemove}"`]);

@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import { cleanUp } from '../async/cleanup.ts';
 import type { Context } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
@@ -30,7 +29,6 @@ import type { Plan } from './plan.ts';
 import { ignoreMissing, removeSnapshot, removeTask } from './remove-container.ts';
 import { StdioDirs } from './stdio-dirs.ts';
 import { isAlive } from './task-control.ts';
-import { TempMounts } from './temp-mounts.ts';
 import { updateLimits } from './update-limits.ts';
 
 /** The verbs over this daemon's stores. Make one a daemon: it serialises names and owns the FIFO directory. */
@@ -41,13 +39,11 @@ export class LocalContainers implements Containers {
   /** For the housekeeping that follows events, see housekeeping.ts. */
   readonly stdio: StdioDirs;
   readonly logPaths: LogPaths;
-  readonly temp: TempMounts;
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
     this.logPaths = new LogPaths(parts.logRoot);
     this.stdio = new StdioDirs(parts.fifoRoot);
-    this.temp = new TempMounts(parts.tempRoot ?? join(dirname(parts.fifoRoot), 'tmp'));
   }
 
   async create(ctx: Context, wanted: NewContainerOfImage): Promise<CreatedContainer> {
@@ -71,7 +67,6 @@ export class LocalContainers implements Containers {
       snapshotter: this.#snapshotter(wanted.snapshotter),
       logUri,
       wanted,
-      temp: this.temp,
     };
     await makeContainer(leased, this.#parts, plan, made);
     made.move();
@@ -124,7 +119,6 @@ export class LocalContainers implements Containers {
     return buildExecSpec(ctx, container, wanted, {
       snapshotter: this.#parts.snapshotters.get(container.snapshotter),
       task,
-      temp: this.temp,
     });
   }
 

@@ -21,6 +21,4 @@ export interface ContainerParts {
   readonly fifoRoot: string;
   /** Directory for logs, e.g. `/var/lib/berth/logs`. */
   readonly logRoot: string;
-  /** Directory for mounts of a moment. Default: `tmp` beside the FIFOs. */
-  readonly tempRoot?: string;
 }

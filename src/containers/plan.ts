@@ -1,7 +1,6 @@
 import type { Image } from '../metadata/image-store.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { NewContainerOfImage } from './containers.ts';
-import type { TempMounts } from './temp-mounts.ts';
 
 /** A container to be made: everything is decided but what lies in the image. */
 export interface Plan {
@@ -13,5 +12,4 @@ export interface Plan {
   /** '' when no logs are kept. */
   readonly logUri: string;
   readonly wanted: NewContainerOfImage;
-  readonly temp: TempMounts;
 }

@@ -132,6 +132,5 @@ function openContainers(
     },
     fifoRoot: layout.fifos,
     logRoot: layout.logs,
-    tempRoot: layout.temp,
   });
 }

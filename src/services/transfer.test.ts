@@ -8,6 +8,7 @@ import {
   ImageExportStreamSchema,
   ImageStoreSchema,
   OCIRegistrySchema,
+  WriteStreamSchema,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Digest } from '../oci/digest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
@@ -28,8 +29,10 @@ test('ends of a transfer are known by type, with or without a host in the URL, a
   assert.deepEqual([registry.kind, registry.label], ['registry', 'OCI Registry (a/b:1)']);
   const images = parseEnd(any(ImageStoreSchema, { name: 'a/b:1' }), 'destination');
   assert.deepEqual([images.kind, images.label], ['image store', 'Local Image Store (a/b:1)']);
-  const other = parseEnd(any(ImageExportStreamSchema, { stream: 'x' }), 'destination');
-  assert.deepEqual(other, { kind: 'other', label: 'containerd.types.transfer.ImageExportStream' });
+  const archive = parseEnd(any(ImageExportStreamSchema, { stream: 'x' }), 'destination');
+  assert.deepEqual([archive.kind, archive.label], ['export stream', 'Export Stream']);
+  const other = parseEnd(any(WriteStreamSchema, { stream: 'x' }), 'destination');
+  assert.deepEqual(other, { kind: 'other', label: 'containerd.types.transfer.WriteStream' });
 });
 
 test('an absent end and one that cannot be decoded are invalid', () => {

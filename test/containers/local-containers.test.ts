@@ -61,7 +61,7 @@ test('a container is made of an image with its user, directory, labels and snaps
   const { process, linux } = await specOf(id);
   assert.deepEqual(process.user, { uid: 1000, gid: 1001, additionalGids: [1001, 1005] });
   assert.deepEqual(process.args, ['/entry', '/bin/x']);
-  assert.deepEqual(process.env, ['PATH=/bin', 'HOME=/home/app']);
+  assert.deepEqual(process.env, ['PATH=/bin', `HOSTNAME=${id.slice(0, 12)}`, 'HOME=/home/app']);
   assert.equal(linux.cgroupsPath, `/test/${id}`);
   assert.deepEqual(record.labels, {
     maintainer: 'me',

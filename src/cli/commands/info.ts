@@ -37,7 +37,6 @@ async function gather(client: BerthClient, cli: Cli) {
     ContainersPaused: tasks.filter(({ status }) => status === 'paused').length,
     Images: images.length,
     Snapshotters: idsOf(plugins, 'io.containerd.snapshotter.v1'),
-    Runtimes: idsOf(plugins, 'io.containerd.runtime.v2'),
     Plugins: plugins.map(({ type, id, exports, capabilities, initError }) => ({
       Type: type,
       ID: id,
@@ -66,7 +65,6 @@ function words(facts: Facts): string {
     ],
     ['Images', facts.Images],
     ['Snapshotters', facts.Snapshotters.join(', ')],
-    ['Runtimes', facts.Runtimes.join(', ')],
     ...facts.Plugins.flatMap(exported),
     ...facts.Plugins.filter((plugin) => plugin.Error !== '').map(
       ({ Type, ID, Error: why }): [string, string] => ['Not available', `${Type}.${ID}: ${why}`],

@@ -27,7 +27,7 @@ test('the defaults are those of containerd, and no new privileges', () => {
   const spec = build();
   assert.equal(spec.ociVersion, '1.0.2');
   assert.deepEqual(spec.process.args, ['/entry', 'run']);
-  assert.deepEqual(spec.process.env, ['PATH=/bin', 'HOME=/home/u', 'A=1']);
+  assert.deepEqual(spec.process.env, ['PATH=/bin', 'HOSTNAME=abcdef012345', 'HOME=/home/u', 'A=1']);
   assert.equal(spec.process.cwd, '/srv');
   assert.equal(spec.process.noNewPrivileges, true);
   assert.equal(spec.hostname, 'abcdef012345');
@@ -72,13 +72,13 @@ test('entrypoint and arguments combine as in Docker', () => {
 
 test('CVE-2026-57231: image entries without a value are dropped, not looked up', () => {
   const env = ['FOO', '*', '', '=x', 'A B', 'X=1\nY=2', 'B=\0', 'C='];
-  assert.deepEqual(build({}, { env }).process.env.slice(2), ['X=1\nY=2', 'C=']);
+  assert.deepEqual(build({}, { env }).process.env.slice(3), ['X=1\nY=2', 'C=']);
   for (const entry of ['FOO', '', '=x', 'A=\0']) refuses({ env: [entry] });
 });
 
 test("the caller's environment wins, the last of two wins, a terminal has TERM", () => {
   const { env } = build({ env: ['A=2', 'A=3', 'HOME=/x'], terminal: true }).process;
-  assert.deepEqual(env, ['PATH=/bin', 'TERM=xterm', 'HOME=/x', 'A=3']);
+  assert.deepEqual(env, ['PATH=/bin', 'TERM=xterm', 'HOSTNAME=abcdef012345', 'HOME=/x', 'A=3']);
 });
 
 const cwds: [string, string | undefined][] = [
