@@ -31,6 +31,7 @@ const mayImport: Record<string, readonly string[]> = {
     'registry',
   ],
   containers: ['errors', 'async', 'sys', 'oci', 'events', 'content', 'snapshots', 'metadata'],
+  storage: ['errors', 'async', 'sys', 'oci', 'content', 'snapshots', 'metadata', 'containers'],
   shim: ['errors', 'async', 'sys', 'rpc', 'gen'],
   runtime: ['errors', 'async', 'sys', 'oci', 'events', 'metadata', 'rpc', 'gen'],
   services: [
@@ -48,6 +49,7 @@ const mayImport: Record<string, readonly string[]> = {
     'transfer',
     'containers',
     'runtime',
+    'storage',
   ],
   daemon: [
     'errors',
@@ -65,6 +67,7 @@ const mayImport: Record<string, readonly string[]> = {
     'transfer',
     'containers',
     'runtime',
+    'storage',
     'services',
   ],
   client: ['errors', 'rpc', 'gen', 'oci'],

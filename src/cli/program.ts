@@ -61,6 +61,10 @@ const commands: Readonly<Record<string, Entry>> = {
     load: () => import('./commands/inspect.ts'),
   },
   events: { summary: 'watch what happens', load: () => import('./commands/events.ts') },
+  df: { summary: 'show what takes how much disk', load: () => import('./commands/df.ts') },
+  why: { summary: 'show what keeps something on disk', load: () => import('./commands/why.ts') },
+  prune: { summary: 'remove what nothing uses', load: () => import('./commands/prune.ts') },
+  fsck: { summary: 'check, and repair, what is on disk', load: () => import('./commands/fsck.ts') },
   info: { summary: 'show what the daemon is and has', load: () => import('./commands/info.ts') },
   version: { summary: 'show the versions of client and daemon', load: () => import('./commands/version.ts') },
   namespaces: {

@@ -11,6 +11,7 @@ import { type Leases, remoteLeases } from './leases.ts';
 import { type Namespaces, remoteNamespaces } from './namespaces.ts';
 import { type Registries, remoteRegistries } from './registries.ts';
 import { remoteSnapshotter } from './snapshots.ts';
+import { remoteStorage, type Storage } from './storage.ts';
 import { remoteTasks, type Tasks } from './tasks.ts';
 
 /** How to reach a daemon, and what calls on the connection start from. */
@@ -38,6 +39,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly events: Events;
   readonly namespaces: Namespaces;
   readonly registries: Registries;
+  readonly storage: Storage;
   /** The contract of a snapshotter over the wire. Default name: overlayfs. */
   snapshotter(name?: string): Snapshotter;
   /** The first argument of the methods of {@link content} and {@link snapshotter}. */
@@ -70,6 +72,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     events: remoteEvents(connection),
     namespaces: remoteNamespaces(connection),
     registries: remoteRegistries(connection),
+    storage: remoteStorage(connection),
     snapshotter: (name = 'overlayfs') => remoteSnapshotter(connection, name),
     context: (wanted = {}) => clientContext(namespace, wanted),
     close,

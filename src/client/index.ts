@@ -32,6 +32,19 @@ export type {
   SnapshotUsage,
 } from '../snapshots/snapshotter.ts';
 export type { LoadOptions, SaveOptions } from './archives.ts';
+export type {
+  CheckOptions,
+  CheckProgress,
+  Finding,
+  Pruned,
+  PrunedItem,
+  PruneRequest,
+  Resource,
+  StorageUsage,
+  UsageItem,
+  WhyStep,
+  WhySubject,
+} from '../storage/storage.ts';
 export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
 export type { CallOptions } from './connection.ts';
 export type {
@@ -56,5 +69,6 @@ export type { Registries } from './registries.ts';
 export type { Credentials, RegistryAccess } from './registry-access.ts';
 export type { TaskStats } from './stats.ts';
 export type { Stdio } from './stdio.ts';
+export type { Storage } from './storage.ts';
 export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';
 export type { TransferProgress } from './transfer.ts';

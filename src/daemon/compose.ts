@@ -13,7 +13,10 @@ import { applyTargets } from '../snapshots/apply-target.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { openNativeDriver } from '../snapshots/native/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
+import { LocalStorage } from '../storage/local-storage.ts';
+import type { Storage } from '../storage/storage.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
+import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
 import type { Config } from './config/config.ts';
 import type { Layout } from './directories.ts';
@@ -31,6 +34,7 @@ export interface Graph extends AsyncDisposable {
   readonly transfers: TransferParts;
   readonly tasks: Tasks;
   readonly containers: LocalContainers;
+  readonly storage: Storage;
 }
 
 /**
@@ -65,6 +69,13 @@ export async function compose(
   const transfers = opened.use(openTransfers(current, layout, metadata, drivers));
   const tasks = opened.use(openTasks(config, layout, version, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
+  const storage = new LocalStorage({
+    root: layout.root,
+    metadata,
+    containers,
+    tasks,
+    fetch: (ctx, repository, descriptor) => refetch(transfers, ctx, repository, descriptor),
+  });
   const owned = opened.move();
   return {
     layout,
@@ -76,6 +87,7 @@ export async function compose(
     transfers,
     tasks,
     containers,
+    storage,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -15,6 +15,7 @@ import { namespacesService } from '../services/namespaces.ts';
 import { pluginTable } from '../services/plugins.ts';
 import { runtimeInfo } from '../services/runtime-info.ts';
 import { snapshotsService } from '../services/snapshots.ts';
+import { storageService } from '../services/storage.ts';
 import { streamingService } from '../services/streaming.ts';
 import { tasksService } from '../services/tasks.ts';
 import { transferService } from '../services/transfer.ts';
@@ -24,7 +25,7 @@ import type { Graph } from './compose.ts';
 
 /** Every service on the socket. */
 export function serviceBindings(graph: Graph, version: string, draining: AbortSignal): ServiceBinding[] {
-  const { metadata, events, transfers, containers, tasks } = graph;
+  const { metadata, events, transfers, containers, tasks, storage } = graph;
   const streams = new Streams();
   const served = [
     versionService(apiVersion, `berth-${version}`),
@@ -42,6 +43,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     transferService(transfers, streams),
     berthContainersService(containers),
     berthRegistriesService(transfers, streams),
+    storageService(storage),
   ];
   const health = healthService(
     served.map(({ desc }) => desc.typeName),

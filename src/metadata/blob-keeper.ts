@@ -1,8 +1,10 @@
+import { createHash, randomBytes } from 'node:crypto';
 import type { Log } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { Limiter } from '../async/limiter.ts';
 import type { Blobs } from '../content/blobs.ts';
-import type { Digest } from '../oci/digest.ts';
+import { failedPrecondition } from '../errors/error.ts';
+import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts';
 import { isHeld } from './content-rows.ts';
 import type { Db } from './db.ts';
 
@@ -32,10 +34,39 @@ export class BlobKeeper {
     return this.#locks.acquire(digest, never);
   }
 
+  /**
+   * Puts bytes where those of a blob are lost or damaged; verified before anything is replaced.
+   * @throws failed_precondition (not the bytes of the digest), what the source throws
+   */
+  async replace(digest: Digest, sizeBytes: number, source: AsyncIterable<Uint8Array>): Promise<void> {
+    using _lock = await this.lock(digest);
+    const key = `replace-${randomBytes(12).toString('hex')}`;
+    try {
+      const hash = createHash(algorithmOf(digest));
+      await using ingest = await this.blobs.ingest(key);
+      for await (const chunk of source) {
+        if (ingest.offset + chunk.length > sizeBytes) throw notThe(digest);
+        hash.update(chunk);
+        await ingest.write(chunk);
+      }
+      if (ingest.offset !== sizeBytes || hash.digest('hex') !== hexOf(digest)) throw notThe(digest);
+      await this.blobs.delete(digest);
+      await ingest.commit({ sizeBytes, expected: digest });
+    } finally {
+      await this.blobs.abortIngest(key);
+    }
+  }
+
   /** Removes the bytes unless a record needs them. */
   async release(digest: Digest): Promise<void> {
     using _lock = await this.lock(digest);
     if (!isHeld(this.#db, digest)) await this.blobs.delete(digest);
+  }
+
+  /** Whether there are bytes that no record needs, nor one that is just being written. */
+  async isOrphan(digest: Digest): Promise<boolean> {
+    using _lock = await this.lock(digest);
+    return !isHeld(this.#db, digest) && (await this.blobs.has(digest));
   }
 
   /** The same without waiting; {@link settled} waits. What fails is removed at the next start. */
@@ -64,3 +95,5 @@ export class BlobKeeper {
     await Promise.all(this.#releasing);
   }
 }
+
+const notThe = (digest: Digest) => failedPrecondition(`what was brought is not ${digest}`);

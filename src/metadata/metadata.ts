@@ -49,6 +49,9 @@ export interface Metadata extends AsyncDisposable {
   /** Call `start()` when the daemon serves; `collectNow()` waits for a whole collection. */
   readonly gc: GcScheduler;
   readonly reconciled: Reconciled;
+  /** What is beneath the records, for whoever checks it. */
+  readonly bytes: BlobKeeper;
+  readonly directories: ReadonlyMap<string, DirectoryKeeper>;
 }
 
 /**
@@ -89,6 +92,8 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     snapshotters: new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter])),
     gc,
     reconciled,
+    bytes: keeper,
+    directories,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

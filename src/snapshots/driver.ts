@@ -25,6 +25,8 @@ export interface SnapshotDriver {
   usage(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
   /** Idempotent. Never follows links, never crosses a mount. */
   remove(id: number): Promise<void>;
+  /** The ids that have a directory. */
+  list?(): Promise<number[]>;
   /** Removes what is not in `known`. Returns the ids that were removed. */
   cleanup(known: ReadonlySet<number>): Promise<number[]>;
   /** What these mounts, if they are of a snapshot of this driver, mean to whoever applies a layer to them. */

@@ -134,6 +134,10 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     await this.#paths.remove(id);
   }
 
+  list(): Promise<number[]> {
+    return this.#ids();
+  }
+
   async cleanup(known: ReadonlySet<number>): Promise<number[]> {
     const unknown = (await this.#paths.ids()).filter((id) => !known.has(id));
     for (const id of unknown) await this.remove(id);

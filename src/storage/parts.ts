@@ -1,0 +1,20 @@
+import type { Context } from '../async/context.ts';
+import type { Containers } from '../containers/containers.ts';
+import type { Metadata } from '../metadata/metadata.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+
+/** What storage is asked about, and who helps to put it right. */
+export interface StorageParts {
+  /** The data root. */
+  readonly root: string;
+  readonly metadata: Metadata;
+  readonly containers: Pick<Containers, 'remove'>;
+  readonly tasks: TaskList;
+  /** The bytes of a blob out of the repository of an image, as `host/path`. */
+  readonly fetch: (ctx: Context, repository: string, descriptor: Descriptor) => AsyncIterable<Uint8Array>;
+}
+
+/** The tasks of the context's namespace. */
+export interface TaskList {
+  list(ctx: Context): Promise<readonly { readonly containerId: string; readonly status: string }[]>;
+}
