@@ -31,7 +31,6 @@ export type {
   Snapshotter,
   SnapshotUsage,
 } from '../snapshots/snapshotter.ts';
-export type { LoadOptions, SaveOptions } from './archives.ts';
 export type {
   CheckOptions,
   CheckProgress,
@@ -45,6 +44,7 @@ export type {
   WhyStep,
   WhySubject,
 } from '../storage/storage.ts';
+export type { LoadOptions, SaveOptions } from './archives.ts';
 export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
 export type { CallOptions } from './connection.ts';
 export type {

@@ -56,6 +56,10 @@ class NativeDriver implements SnapshotDriver {
     return this.#directories.remove(id);
   }
 
+  list(): Promise<number[]> {
+    return this.#directories.ids();
+  }
+
   async cleanup(known: ReadonlySet<number>): Promise<number[]> {
     const unknown = (await this.#directories.ids()).filter((id) => !known.has(id));
     for (const id of unknown) await this.remove(id);

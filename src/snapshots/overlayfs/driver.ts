@@ -135,7 +135,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   }
 
   list(): Promise<number[]> {
-    return this.#ids();
+    return this.#paths.ids();
   }
 
   async cleanup(known: ReadonlySet<number>): Promise<number[]> {
