@@ -17,7 +17,7 @@ export const taskRecordFile = 'shim.json';
 /** Which shim this is. */
 export interface ShimInfo {
   readonly pid: number;
-  /** Made anew by each start of a shim; event numbers count within one. */
+  /** Made anew by each start of a shim. */
   readonly instance: string;
   /** Grows when this interface changes in a way that an older daemon cannot read. */
   readonly protocol: number;
@@ -43,7 +43,7 @@ export interface ShimTask {
 
 /** One event of a task, kept until it is acknowledged. */
 export interface ShimEvent {
-  /** 1, 2, 3 … within one instance, without gaps. */
+  /** 1, 2, 3 … within one journal, without gaps, whichever shim tells it. */
   readonly number: number;
   /** Unix time in milliseconds. */
   readonly timestampMs: number;
@@ -61,8 +61,9 @@ export interface EventsRequest {
   readonly waitMs: number;
 }
 
-/** Events of one instance; none when the wait was over first. */
+/** Events of one journal; none when the wait was over first. */
 export interface EventsResponse {
+  /** The journal that they are from: it outlives the shim, but not the state directory. */
   readonly instance: string;
   readonly events: readonly ShimEvent[];
 }

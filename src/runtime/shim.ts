@@ -32,6 +32,8 @@ export class Shim implements AsyncDisposable {
   readonly #log: Log;
   readonly #onConnected: () => void;
   readonly #stop = new AbortController();
+  /** Last event that was passed on. */
+  #told = { journal: '', number: 0 };
   #client: TtrpcClient | undefined;
   #connecting: Promise<ShimConnection> | undefined;
   readonly #asked = Promise.withResolvers<void>();
@@ -126,8 +128,12 @@ export class Shim implements AsyncDisposable {
   }
 
   async #passOn(api: ShimApi, acknowledged: number, ctx: Context): Promise<number> {
-    const { events } = await api.events({ acknowledged, waitMs: eventsWaitMs }, ctx);
-    for (const { namespace, topic, typeUrl, value, timestampMs } of events) {
+    const { events, instance } = await api.events({ acknowledged, waitMs: eventsWaitMs }, ctx);
+    if (instance !== this.#told.journal) this.#told = { journal: instance, number: 0 };
+    for (const { number, namespace, topic, typeUrl, value, timestampMs } of events) {
+      // A shim that was killed before it heard of the acknowledgement has its successor tell once more.
+      if (number <= this.#told.number) continue;
+      this.#told.number = number;
       const event = { typeUrl, value: Buffer.from(value, 'base64') };
       try {
         this.#events.forward({ timestamp: new Date(timestampMs), namespace, topic, event });

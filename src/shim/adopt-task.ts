@@ -3,23 +3,51 @@ import type { FoundFds } from './fd-store.ts';
 import { watchAgain } from './reaper.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
-import type { ProcessRecord } from './task-record.ts';
+import type { ProcessRecord, TaskRecord, Telling } from './task-record.ts';
 
 /**
  * Takes over what an earlier shim wrote down: processes are followed again, and their streams go on where they were.
  * The exit of one that ended meanwhile is the kernel's word or, where that cannot be had, said to be unknown.
  * @param found descriptors that the earlier shim kept, by {@link Task.keyOf}
  */
-export function adoptProcesses(
+export async function adoptProcesses(
   task: Task,
-  records: readonly ProcessRecord[],
+  { processes: records, telling, changing = false }: TaskRecord,
   found: ReadonlyMap<string, FoundFds>,
-): void {
+): Promise<void> {
   for (const record of records) {
     const fds = found.get(task.keyOf(record.execId)) ?? new Map();
     if (record.execId === '') adoptProcess(task, task.init, record, fds);
     else if (record.pid !== 0)
       adoptProcess(task, task.addExec(record.execId, record, new Uint8Array()), record, fds);
+  }
+  retell(task, telling);
+  if (changing && task.init.status !== 'stopped') await task.init.exclusive(() => askHowItEnded(task));
+}
+
+/** The event that was about to be told, where it was not. */
+function retell(task: Task, telling: Telling | undefined): void {
+  if (telling === undefined || telling.number <= task.around.events.lastNumber) return;
+  const { what, execId } = telling;
+  if (execId === '' || task.hasExec(execId)) task.tell(what, task.process(execId));
+}
+
+/** Whether a start, pause or resume came to pass that no shim lived to see. */
+async function askHowItEnded(task: Task): Promise<void> {
+  const { init, runtime, request } = task;
+  const before = init.status;
+  // Where the container is gone, it has run.
+  const now = await runtime.state(request.id).catch(() => 'stopped');
+  if (before === 'created' && now !== 'created') {
+    init.status = 'running';
+    task.tell('started', init);
+  }
+  if (now === 'paused' && init.status === 'running') {
+    init.status = 'paused';
+    task.tell('paused', init);
+  } else if (now === 'running' && init.status === 'paused') {
+    init.status = 'running';
+    task.tell('resumed', init);
   }
 }
 

@@ -40,7 +40,7 @@ async function adoptBundle(
       return around.log.info({ bundle }, 'half-made task undone');
     }
     const task = new Task(requestOf(record), around);
-    adoptProcesses(task, record.processes, found);
+    await adoptProcesses(task, record, found);
     tasks.adopt(task);
     around.log.info({ bundle, status: task.init.status }, 'task adopted');
   } catch (error) {

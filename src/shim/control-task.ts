@@ -21,10 +21,10 @@ export function pauseTask(task: Task): Promise<void> {
   const { init, runtime, request } = task;
   return init.exclusive(async () => {
     if (init.status !== 'running') throw failedPrecondition(`cannot pause a ${init.status} container`);
+    task.beforeChange();
     await runtime.pause(request.id);
     init.status = 'paused';
-    task.save();
-    task.around.events.paused(task);
+    task.tell('paused', init);
   });
 }
 
@@ -33,10 +33,10 @@ export function resumeTask(task: Task): Promise<void> {
   const { init, runtime, request } = task;
   return init.exclusive(async () => {
     if (init.status !== 'paused') throw failedPrecondition(`cannot resume a ${init.status} container`);
+    task.beforeChange();
     await runtime.resume(request.id);
     init.status = 'running';
-    task.save();
-    task.around.events.resumed(task);
+    task.tell('resumed', init);
   });
 }
 

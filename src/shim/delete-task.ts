@@ -18,9 +18,9 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
   if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
   for (const process of [init, ...task.execs]) task.close(process);
   await unmountRootfs(request);
-  removeRecord(request.bundle);
   const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };
   task.around.events.deleted(task, exit);
+  removeRecord(request.bundle);
   return exit;
 }
 

@@ -13,6 +13,7 @@ import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
 import { AnotherDaemon } from './another-daemon.ts';
 import { defaultRuntime } from './choose-runtime.ts';
+import { EventJournal } from './event-journal.ts';
 import { EventLog } from './event-log.ts';
 import { FdStore } from './fd-store.ts';
 import { forwardEvents } from './forward-events.ts';
@@ -46,7 +47,8 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   becomeSubreaper();
   beKilledBeforeTheDaemonIsNot();
   reapOrphans();
-  const eventLog = new EventLog();
+  const journal = new EventJournal(join(socketDir, 'events'));
+  const eventLog = new EventLog(journal);
   const around = {
     log,
     logs: new LogWriter(log),
@@ -65,7 +67,12 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   if (eventsAddress !== undefined) void forwardEvents(eventLog, eventsAddress, log);
   const services = [
     ...taskServices(tasks),
-    privateService(tasks, eventLog, packageVersion(), another && ((namespace) => another.serve(namespace))),
+    privateService(
+      tasks,
+      eventLog,
+      { journal: journal.id, version: packageVersion() },
+      another && ((namespace) => another.serve(namespace)),
+    ),
   ].map((service) => touching(quiet, service));
   const served = another?.counted(services) ?? services;
   const server = new TtrpcServer({ services: served, log });

@@ -26,7 +26,7 @@ export function createTask(task: Task): Promise<void> {
     await stdio.started();
     undo.move();
     task.made(init, watched);
-    task.around.events.created(task);
+    task.tell('created', init);
   });
 }
 
@@ -35,10 +35,10 @@ export function startTask(task: Task): Promise<void> {
   const { init } = task;
   return init.exclusive(async () => {
     if (init.status !== 'created') throw failedPrecondition(`cannot start a ${init.status} process`);
+    task.beforeChange();
     await startInit(task);
     init.status = 'running';
-    task.save();
-    task.around.events.started(task);
+    task.tell('started', init);
   });
 }
 

@@ -56,6 +56,12 @@ export class OciRuntime {
     await this.#run('exec', [...args, id], longMs, { stdio: options.stdio });
   }
 
+  /** `created`, `running`, `paused`, `stopped` (runtime-spec's state). @throws unknown (it does not know the container) */
+  async state(id: string): Promise<string> {
+    const { stdout } = await this.#run('state', ['state', id], shortMs);
+    return String((JSON.parse(stdout) as { status?: unknown }).status);
+  }
+
   async kill(id: string, signal: number, all: boolean): Promise<void> {
     await this.#run('kill', ['kill', ...(all ? ['--all'] : []), id, String(signal)], shortMs);
   }

@@ -17,20 +17,20 @@ const maxWaitMs = 60_000;
 export function privateService(
   tasks: TaskTable,
   events: EventLog,
-  version: string,
+  self: { readonly version: string; readonly journal: string },
   serve: (namespace: string) => Promise<string> = refuseToServe,
 ): RawService {
   const instance = randomUUID();
   return shimService({
     async info() {
-      return { pid: process.pid, instance, protocol, version };
+      return { pid: process.pid, instance, protocol, version: self.version };
     },
     async list(_request, ctx) {
       return { tasks: tasks.list(ctx.namespace).map(describe) };
     },
     async events({ acknowledged, waitMs }, ctx) {
       const wait = Math.min(Math.max(waitMs, 0), maxWaitMs);
-      return { instance, events: await events.after(acknowledged, wait, ctx.signal) };
+      return { instance: self.journal, events: await events.after(acknowledged, wait, ctx.signal) };
     },
     features: ({ program }) => runtimeFeatures(program),
     async serve({ namespace }) {

@@ -22,6 +22,11 @@ export class TaskEvents {
     this.#log = log;
   }
 
+  /** Number of the newest event there ever was. */
+  get lastNumber(): number {
+    return this.#log.lastNumber;
+  }
+
   created({ request, init }: Task): void {
     const { stdin, stdout, stderr, terminal } = request;
     this.#log.publish(request.namespace, '/tasks/create', TaskCreateSchema, {
@@ -55,7 +60,8 @@ export class TaskEvents {
     });
   }
 
-  exited({ request }: Task, { execId, pid }: TaskProcess, exit: ProcessExit): void {
+  exited({ request }: Task, { execId, pid, exit }: TaskProcess): void {
+    if (exit === undefined) return;
     this.#log.publish(request.namespace, '/tasks/exit', TaskExitSchema, {
       containerId: request.id,
       id: execId === '' ? request.id : execId,

@@ -64,6 +64,5 @@ async function runExec(task: Task, process: TaskProcess, spec: Uint8Array): Prom
   undo.move();
   task.made(process, watched);
   process.status = 'running';
-  task.save();
-  task.around.events.execStarted(task, process);
+  task.tell('execStarted', process);
 }

@@ -23,6 +23,17 @@ export interface TaskRequest extends StdioPaths {
 export interface TaskRecord extends TaskRequest {
   readonly format: 1;
   readonly processes: readonly ProcessRecord[];
+  /** The event that follows from this state: told, if the journal has come to its number. */
+  readonly telling?: Telling | undefined;
+  /** A change that the runtime was asked for; where it got to, the runtime knows. */
+  readonly changing?: boolean;
+}
+
+/** An event about to be told. */
+export interface Telling {
+  readonly number: number;
+  readonly what: 'created' | 'started' | 'execStarted' | 'exited' | 'paused' | 'resumed';
+  readonly execId: string;
 }
 
 /** One process: the container's first one has an empty `execId`. */
@@ -60,7 +71,8 @@ export function readRecord(bundle: string): TaskRecord | undefined {
 }
 
 /** What was asked for, without what became of it. */
-export function requestOf({ format: _, processes: __, ...request }: TaskRecord): TaskRequest {
+export function requestOf(record: TaskRecord): TaskRequest {
+  const { format: _, processes: __, telling: ___, changing: ____, ...request } = record;
   return request;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
-import { notFound } from '../errors/error.ts';
+import { messageOf, notFound } from '../errors/error.ts';
 import type { FdStore, FoundFds } from './fd-store.ts';
 import type { LogWriter } from './log-writer.ts';
 import { openProcessStdio, stdioPrefix } from './make-process.ts';
@@ -10,7 +10,7 @@ import type { ProcessExit, WatchedProcess } from './reaper.ts';
 import { type ProcessStdio, type StdioPaths, within } from './stdio.ts';
 import type { TaskEvents } from './task-events.ts';
 import { TaskProcess } from './task-process.ts';
-import { type TaskRequest, writeRecord } from './task-record.ts';
+import { type TaskRequest, type Telling, writeRecord } from './task-record.ts';
 import { sharesPidNamespace } from './task-rootfs.ts';
 
 /** What a task needs of the shim around it. */
@@ -47,6 +47,9 @@ export class Task {
   readonly around: TaskSurroundings;
   readonly runtime: OciRuntime;
   readonly init: TaskProcess;
+  /** The runtime is at something. */
+  changing = false;
+  #telling: Telling | undefined;
   /** Names of what is kept of each process. */
   readonly #kept = new WeakMap<TaskProcess, string>();
   readonly #execs = new Map<string, Exec>();
@@ -154,16 +157,34 @@ export class Task {
 
   exited(process: TaskProcess, exit: ProcessExit): void {
     process.finish(exit);
-    this.save();
+    this.tell('exited', process);
     this.keep(process);
-    this.around.events.exited(this, process, exit);
+  }
+
+  /** Publishes what has become of a process; written down first, so that a kill in between loses no event. */
+  tell(what: Telling['what'], process: TaskProcess): void {
+    this.#telling = { number: this.around.events.lastNumber + 1, what, execId: process.execId };
+    this.changing = false;
+    try {
+      this.save();
+    } catch (error) {
+      this.around.log.error({ id: this.request.id, error: messageOf(error) }, 'task cannot be written down');
+    }
+    this.around.events[what](this, process);
+  }
+
+  /** What is about to be asked of the runtime, is written down before. */
+  beforeChange(): void {
+    this.changing = true;
+    this.save();
   }
 
   /** Writes everything down for the next shim. */
   save(): void {
     if (!existsSync(this.request.bundle)) return;
     const processes = [this.init, ...this.execs].map((process) => process.record());
-    writeRecord({ ...this.request, format: 1, processes });
+    const { changing } = this;
+    writeRecord({ ...this.request, format: 1, processes, telling: this.#telling, changing });
   }
 
   async #untilExit(process: TaskProcess, watched: WatchedProcess): Promise<void> {

@@ -3,6 +3,9 @@ import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { Task } from '../../src/gen/containerd/task/v3/task_pb.ts';
+import { connectTtrpc } from '../../src/rpc/ttrpc-client.ts';
+import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { Harness, until } from './harness.ts';
 
 const h = new Harness();
@@ -142,4 +145,41 @@ test('stdin stays open without a shim: a container that reads sees no end before
   assert.equal((await h.tasks.wait(ctx, 'cat')).exitStatus, 2);
   assert.equal(await reading, 'first\nsecond\n');
   await h.tasks.delete(ctx, 'cat');
+});
+
+test('events that no daemon has heard survive the shim, in order, each once', async () => {
+  await start('told', 'while [ ! -e /tmp/told ]; do sleep 0.02; done; exit 7', {});
+  await h.topicsWhen('told', 2);
+  await h.tasks.close();
+  writeFileSync(join(h.rootfs, 'tmp/told'), '');
+  using client = await connectTtrpc(shimSocketPath(h.state));
+  const task = client.service(Task);
+  await task.wait({ id: 'told', execId: '' }, ctx, 10_000);
+  await stayWithoutShim();
+  h.tasks = h.open();
+  await h.tasks.delete(ctx, 'told');
+  assert.deepEqual(await h.topicsWhen('told', 4), [
+    '/tasks/create',
+    '/tasks/start',
+    '/tasks/exit',
+    '/tasks/delete',
+  ]);
+});
+
+test('a shim killed in the middle of a start leaves a task that is started or not, never in between', async () => {
+  const spec = JSON.parse(Buffer.from(h.task('mid', ['sleep', '1000']).spec).toString());
+  spec.hooks = { startContainer: [{ path: '/bin/sleep', args: ['sleep', '1'] }] };
+  await h.tasks.create(ctx, { ...h.task('mid', []), spec: Buffer.from(JSON.stringify(spec)) });
+  const starting = h.tasks.start(ctx, 'mid').catch(() => 0);
+  const record = join(h.state, 'io.containerd.runtime.v2.task/test/mid/shim.json');
+  await until(() => readFileSync(record, 'utf8').includes('"changing":true'), 'the start');
+  await killShim();
+  await starting;
+  const { status } = await h.tasks.get(ctx, 'mid');
+  if (status === 'created') await h.tasks.start(ctx, 'mid');
+  assert.equal((await h.tasks.get(ctx, 'mid')).status, 'running');
+  assert.deepEqual(await h.topicsWhen('mid', 2), ['/tasks/create', '/tasks/start']);
+  await h.tasks.kill(ctx, 'mid', 9);
+  assert.equal((await h.tasks.wait(ctx, 'mid')).exitStatus, 137);
+  await h.tasks.delete(ctx, 'mid');
 });
