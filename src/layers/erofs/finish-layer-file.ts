@@ -7,11 +7,11 @@ import { type DirectoryAttributes, inheritAttributes } from '../inherited.ts';
 import { missing, type Unfinished } from '../unfinished.ts';
 import { writeAll } from './buffered-output.ts';
 import { alignUp, inodeBytes, pageBytes, slotBytes } from './format.ts';
-import { redescribe } from './inode-table.ts';
+import { redescribe, xattrCountOf } from './inode-table.ts';
 import { hashRange } from './layer-output.ts';
 import { inheritedXattrsRoom } from './layout.ts';
 import { decodeSuperblock, encodeSuperblock, type LayerRecord, restAt, superblock } from './superblock.ts';
-import { encodeAny, sharedXattrs, xattrCount } from './xattrs.ts';
+import { encodeAny, saysOpaque, sharedXattrs, xattrCount } from './xattrs.ts';
 
 /**
  * Completes a layer file, not mounted anywhere, now that the directories below are known, nearest first: implicit
@@ -68,13 +68,13 @@ class Patcher {
   }
 
   patch(index: number, attributes: DirectoryAttributes): void {
-    const ids = this.#share(attributes.xattrs);
-    const body = ids.length === 0 ? Buffer.alloc(0) : sharedXattrs(ids);
+    const at = this.#record.metadataAt + this.#nids.readUInt32LE(4 * index) * slotBytes;
+    const inode = this.#read(at, inodeBytes);
+    const opaque = saysOpaque(this.#read(at + inodeBytes, inheritedXattrsRoom), xattrCountOf(inode));
+    const body = sharedXattrs(this.#share(attributes.xattrs), opaque);
     if (body.length > inheritedXattrsRoom)
       throw needsDirectory(this.#path, 'a directory with many attributes');
     this.#invalidate();
-    const at = this.#record.metadataAt + this.#nids.readUInt32LE(4 * index) * slotBytes;
-    const inode = this.#read(at, inodeBytes);
     redescribe(inode, attributes, xattrCount(body.length));
     writeAll(this.#fd, Buffer.concat([inode, body]), at);
   }

@@ -140,6 +140,9 @@ export function redescribe(
   record.writeUInt32LE(Number(nanoseconds), at.mtime + 8);
 }
 
+/** How many words of xattrs a record as it stands on disk says it has. */
+export const xattrCountOf = (record: Buffer): number => record.readUInt16LE(at.xattrs);
+
 const offsetOf = (index: number): number => (index % chunkInodes) * inodeBytes;
 
 /** Writes an integer of up to 2^53. */

@@ -106,13 +106,18 @@ export function inlineXattrs(entries: Buffer | undefined, opaque: boolean): Buff
   return Buffer.concat(parts);
 }
 
-/** The same for entries that stand elsewhere, by their ids. */
-export function sharedXattrs(ids: readonly number[]): Buffer {
+/** The same for entries that stand elsewhere, by their ids; an opaque directory stays one. */
+export function sharedXattrs(ids: readonly number[], opaque: boolean): Buffer {
+  if (ids.length === 0 && !opaque) return none;
   const body = Buffer.alloc(headerBytes + 4 * ids.length);
   body[4] = ids.length;
   for (const [i, id] of ids.entries()) body.writeUInt32LE(id, headerBytes + 4 * i);
-  return body;
+  return opaque ? Buffer.concat([body, opaqueEntry]) : body;
 }
+
+/** Does a body of so many words (`i_xattr_icount`) say that its directory is opaque? */
+export const saysOpaque = (body: Buffer, count: number): boolean =>
+  count > 0 && body.subarray(0, headerBytes + 4 * (count - 1)).includes(opaqueEntry);
 
 /** `i_xattr_icount` of a body of so many bytes. */
 export const xattrCount = (bodyBytes: number): number =>

@@ -76,7 +76,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     { mode, reason }: LayerSupport,
   ) {
     this.root = root;
-    this.exports = { layers: mode, layers_reason: reason };
+    this.exports = reason === '' ? { layers: mode } : { layers: mode, layers_reason: reason };
     this.#userXattr = userXattr;
     this.#paths = paths;
     this.#bodies = new Bodies(paths);
