@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { isKind } from '../errors/error.ts';
 import { decompress } from './decompress.ts';
@@ -18,11 +18,68 @@ async function inflated(
   mediaType: string,
   step = 1 << 20,
   limits = defaultLayerLimits,
+  igzip = true,
 ): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of decompress(inSteps(bytes, step), mediaType, limits)) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
+  for await (const chunk of decompress(inSteps(bytes, step), mediaType, limits, { igzip }))
+    chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString('latin1');
 }
+
+const random = (length: number, seed: number): Buffer => {
+  let state = seed;
+  return Buffer.from(
+    Array.from({ length }, () => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return (state >>> 16) % 97;
+    }),
+  );
+};
+
+for (const igzip of [true, false])
+  describe(igzip ? 'gzip by igzip, where it is installed' : 'gzip by zlib', () => {
+    const read = (bytes: Buffer, step?: number) => inflated(bytes, gzipType, step, defaultLayerLimits, igzip);
+    const refused = (bytes: Buffer, step?: number) =>
+      assert.rejects(read(bytes, step), (error) => isKind(error, 'invalid_argument'));
+    const text = Buffer.concat([random(70_000, 1), Buffer.alloc(2_500_000, 'z'), random(30_000, 2)]);
+
+    test('comes out as it went in, whatever the steps, levels and members', async () => {
+      for (const level of [0, 1, 6, 9] as const) {
+        const bytes = gzipSync(text, { level });
+        for (const step of [9973, 1 << 20])
+          assert.ok((await read(bytes, step)) === text.toString('latin1'));
+      }
+      const members = Buffer.concat(Array.from({ length: 120 }, (_, i) => gzipSync(random(i, i))));
+      const whole = Buffer.concat(Array.from({ length: 120 }, (_, i) => random(i, i))).toString('latin1');
+      for (const step of [3, 10, 1000]) assert.ok((await read(members, step)) === whole);
+    });
+
+    test('a header may have a name, a comment, extra bytes and a checksum', async () => {
+      const [head, body] = [gzipSync('data').subarray(0, 10), gzipSync('data').subarray(10)];
+      head[3] = 0b11100;
+      const fields = Buffer.concat([Buffer.from([3, 0, 1, 2, 3]), Buffer.from('name\0comment\0')]);
+      for (const step of [1, 2, 1000])
+        assert.equal(await read(Buffer.concat([head, fields, body]), step), 'data');
+    });
+
+    test('is refused when cut, changed or followed by something else', async () => {
+      const bytes = gzipSync(text);
+      for (const length of [0, 1, 9, 10, 11, 1000, bytes.length - 9, bytes.length - 8, bytes.length - 1])
+        for (const step of [9973, 1 << 20]) await refused(bytes.subarray(0, length), step);
+      for (const at of [0, 2, 200, bytes.length - 8, bytes.length - 4, bytes.length - 1]) {
+        const changed = Buffer.from(bytes);
+        changed[at] = (changed[at] ?? 0) ^ 0x55;
+        await refused(changed);
+      }
+      for (const tail of ['x', 'garbage!', '\x1f', '\x1f\x8b', '\x1f\x8bxxxxxxxxxxxxxxxxxxxx'])
+        await refused(Buffer.concat([bytes, Buffer.from(tail, 'latin1')]));
+      assert.ok((await read(Buffer.concat([bytes, Buffer.alloc(70_000)]), 1000)) === text.toString('latin1'));
+    });
+
+    test('can be left in the middle', async () => {
+      for await (const _ of decompress(inSteps(gzipSync(text), 1000), gzipType, undefined, { igzip })) break;
+    });
+  });
 
 test('members and frames are read one after the other, in chunks of any size', async () => {
   const gzip = Buffer.concat([gzipSync('one'), gzipSync(''), gzipSync('two'), Buffer.alloc(20)]);

@@ -2,6 +2,8 @@ import { Readable } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { codeOf, invalidArgument, messageOf, resourceExhausted } from '../errors/error.ts';
 import type { LayerCompression } from '../oci/media-types.ts';
+import { IgzipError, openIgzip } from '../sys/igzip.ts';
+import { gunzip } from './gunzip.ts';
 import { defaultLayerLimits, type InflateLimits } from './limits.ts';
 import { compressionOf, sniffCompression } from './media-type.ts';
 
@@ -13,19 +15,21 @@ const zstdWindowLog = 27;
 /**
  * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
  * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
- * libuv's pool while the caller works on the last chunk. The first bytes must agree with the media type.
+ * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip where that is
+ * installed (`igzip`, default true), else through zlib. The first bytes must agree with the media type.
  * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
  */
 export async function* decompress(
   source: AsyncIterable<Buffer>,
   mediaType: string,
   limits: InflateLimits = defaultLayerLimits,
+  { igzip = true }: { readonly igzip?: boolean } = {},
 ): AsyncGenerator<Buffer> {
   const counted = { bytesIn: 0 };
   const { head, rest } = await peek(count(source, counted));
   const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
   let bytesOut = 0;
-  for await (const chunk of inflate(rest, compression)) {
+  for await (const chunk of inflate(rest, compression, igzip)) {
     bytesOut += chunk.length;
     checkBudget(bytesOut, counted.bytesIn, limits);
     yield chunk;
@@ -76,20 +80,31 @@ async function* startingWith(head: Buffer, source: AsyncGenerator<Buffer>): Asyn
 async function* inflate(
   source: AsyncGenerator<Buffer>,
   compression: LayerCompression,
+  igzip: boolean,
 ): AsyncGenerator<Buffer> {
   if (compression === 'none') {
     yield* source;
     return;
   }
-  const inflater = compression === 'gzip' ? gunzip() : unzstd();
+  const inflater = compression === 'gzip' && igzip ? openIgzip() : undefined;
+  try {
+    yield* inflater === undefined ? throughZlib(source, compression) : gunzip(source, inflater);
+  } catch (error) {
+    throw isCorrupt(error)
+      ? invalidArgument(`corrupt ${compression} layer: ${messageOf(error)}`, error)
+      : error;
+  }
+}
+
+async function* throughZlib(
+  source: AsyncGenerator<Buffer>,
+  compression: 'gzip' | 'zstd',
+): AsyncGenerator<Buffer> {
+  const inflater = compression === 'gzip' ? createGunzip(buffering) : unzstd();
   const input = Readable.from(source, { objectMode: true, highWaterMark: 2 });
   input.on('error', (error) => inflater.destroy(error));
   try {
     yield* input.pipe(inflater) as AsyncIterable<Buffer>;
-  } catch (error) {
-    throw isZlibError(error)
-      ? invalidArgument(`corrupt ${compression} layer: ${messageOf(error)}`, error)
-      : error;
   } finally {
     input.destroy();
     inflater.destroy();
@@ -98,11 +113,11 @@ async function* inflate(
 
 // The stream options pass through zlib's own to the Transform underneath, though their types do not say so.
 const buffering = { chunkSize: outputChunkBytes, highWaterMark: readAheadBytes };
-const gunzip = () => createGunzip(buffering);
 const unzstd = () =>
   createZstdDecompress({
     ...buffering,
     params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog },
   });
 
-const isZlibError = (error: unknown): boolean => /^(Z_|ZSTD_|ERR_Z|ERR_TRAILING)/.test(codeOf(error) ?? '');
+const isCorrupt = (error: unknown): boolean =>
+  error instanceof IgzipError || /^(Z_|ZSTD_|ERR_Z|ERR_TRAILING)/.test(codeOf(error) ?? '');

@@ -70,6 +70,34 @@ export function kernelCall<const T extends readonly ArgType[]>(number: number, a
   });
 }
 
+/** A bound function of a shared library that need not be there. Its result comes as it is. */
+export interface LibraryCall<T extends readonly ArgType[]> {
+  (...args: ArgsOf<T>): number;
+  /** The same on a thread of libuv's pool. Buffers must live until it settles. */
+  wait(...args: ArgsOf<T>): Promise<number>;
+}
+
+/** Binds functions with an `int` result out of a shared library. */
+export type LibraryBinder = <const T extends readonly ArgType[]>(name: string, args: T) => LibraryCall<T>;
+
+/** A shared library by its soname; undefined where it is not installed. Binding throws where a function is missing. */
+export function openLibrary(soname: string): LibraryBinder | undefined {
+  let opened: ReturnType<Koffi['load']>;
+  try {
+    opened = load().load(soname);
+  } catch {
+    return undefined;
+  }
+  return (name, args) => {
+    const raw: Raw = opened.func(name, 'int', [...args]);
+    const wait = (...rest: unknown[]) =>
+      new Promise<number>((resolve, reject) => {
+        raw.async(...rest, (error, result) => (error ? reject(error) : resolve(result)));
+      });
+    return Object.assign((...rest: unknown[]) => raw(...rest), { wait });
+  };
+}
+
 function nativeCall<T extends readonly ArgType[]>(bind: () => Raw): NativeCall<T> {
   let raw: Raw | undefined;
   const call = (...args: ArgsOf<T>): number => {

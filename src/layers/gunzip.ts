@@ -1,0 +1,97 @@
+import { IgzipError, type IgzipInflater } from '../sys/igzip.ts';
+
+const outputBytes = 1 << 20;
+/** So much of a member is inflated at once: a file of an estargz layer is one, and not worth another thread. */
+const smallBytes = 64 * 1024;
+
+/**
+ * Inflates gzip members one after the other; zeros may follow the last. The next piece is inflated on another thread
+ * while the caller works on one, which is valid until the next is asked for. @throws IgzipError
+ */
+export async function* gunzip(
+  source: AsyncIterator<Buffer>,
+  inflater: IgzipInflater,
+): AsyncGenerator<Buffer> {
+  const members = new MemberReader(source, inflater);
+  const outputs = [Buffer.allocUnsafeSlow(outputBytes), Buffer.allocUnsafeSlow(outputBytes)] as const;
+  let next = members.fill(outputs[0]);
+  try {
+    for (let turn = 1; ; turn++) {
+      const piece = await next;
+      if (piece.length === 0) return;
+      next = members.fill(outputs[turn % 2 === 0 ? 0 : 1]);
+      yield piece;
+    }
+  } finally {
+    // A caller that stops early must not leave a thread writing.
+    await next.catch(() => {});
+  }
+}
+
+class MemberReader {
+  readonly #source: AsyncIterator<Buffer>;
+  readonly #inflater: IgzipInflater;
+  /** Nothing more comes out before something is put in. */
+  #hungry = true;
+  /** Nothing of the member came out yet. */
+  #fresh = true;
+  #done = false;
+
+  constructor(source: AsyncIterator<Buffer>, inflater: IgzipInflater) {
+    this.#source = source;
+    this.#inflater = inflater;
+  }
+
+  /** As much of `output` as there is; empty at the end. */
+  async fill(output: Buffer): Promise<Buffer> {
+    let used = 0;
+    while (used < output.length && !this.#done) {
+      if (this.#inflater.finished) await this.#nextMember();
+      else if (this.#hungry) await this.#feed();
+      else used += await this.#inflate(output.subarray(used));
+    }
+    return output.subarray(0, used);
+  }
+
+  async #inflate(output: Buffer): Promise<number> {
+    const room = this.#fresh ? output.subarray(0, smallBytes) : output;
+    const count = this.#fresh ? this.#inflater.inflate(room) : await this.#inflater.inflateElsewhere(room);
+    this.#hungry = count < room.length;
+    this.#fresh &&= count === 0;
+    return count;
+  }
+
+  async #feed(): Promise<void> {
+    const input = await this.#read();
+    if (input === undefined) throw new IgzipError('unexpected end of file');
+    this.#inflater.feed(input);
+    this.#hungry = false;
+  }
+
+  async #nextMember(): Promise<void> {
+    let rest: Buffer | undefined = this.#inflater.rest();
+    if (rest.length === 0) rest = await this.#read();
+    if (rest === undefined) this.#done = true;
+    else if (rest[0] !== 0) {
+      this.#inflater.feed(rest);
+      this.#inflater.reset();
+      this.#hungry = false;
+      this.#fresh = true;
+    } else await this.#skipZeros(rest);
+  }
+
+  async #skipZeros(first: Buffer): Promise<void> {
+    for (let rest: Buffer | undefined = first; rest !== undefined; rest = await this.#read())
+      if (rest.some((byte) => byte !== 0)) throw new IgzipError('unexpected bytes after the end');
+    this.#done = true;
+  }
+
+  /** Undefined at the end. */
+  async #read(): Promise<Buffer | undefined> {
+    for (;;) {
+      const { done, value } = await this.#source.next();
+      if (done === true) return undefined;
+      if (value.length > 0) return value;
+    }
+  }
+}
