@@ -63,13 +63,14 @@ export function exportTo(
   };
   const stream = streams.get(ctx, to.stream);
   const sender = new ByteSender(stream);
-  return reporting(ctx, (inner, report) =>
+  return reporting(parts, ctx, { verb: 'export', name: names.join(' ') }, (inner, report) =>
     sending(stream, () => exportImages(parts, inner, request, (chunk) => sender.write(chunk), report)),
   );
 }
 
 /** Sends back what comes: containerd's clients test their streams with it. */
 export function echo(
+  parts: TransferParts,
   streams: Streams,
   ctx: Context,
   { message: from }: ImportEnd,
@@ -78,7 +79,7 @@ export function echo(
   const source = receiveBytes(streams.get(ctx, from.stream));
   const stream = streams.get(ctx, to.stream);
   const sender = new ByteSender(stream);
-  return reporting(ctx, () =>
+  return reporting(parts, ctx, { verb: 'export', name: '' }, () =>
     sending(stream, async () => {
       for await (const chunk of source) await sender.write(chunk);
     }),

@@ -84,7 +84,7 @@ function start(
   if (from.kind === 'image store' && to.kind === 'export stream')
     return { steps: exportTo(parts, streams, ctx, from, to), labels, root: '' };
   if (from.kind === 'import stream' && to.kind === 'export stream')
-    return { steps: echo(streams, ctx, from, to), labels, root: '' };
+    return { steps: echo(parts, streams, ctx, from, to), labels, root: '' };
   throw notImplemented(`unable to transfer from ${from.label} to ${to.label}: not implemented`);
 }
 

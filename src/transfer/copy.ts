@@ -27,7 +27,7 @@ export function copy(
   ctx: Context,
   { from, to, platforms }: CopyRequest,
 ): AsyncGenerator<TransferProgress, Descriptor, void> {
-  return reporting(ctx, async (inner, report) => {
+  return reporting(parts, ctx, { verb: 'copy', name: from.reference }, async (inner, report) => {
     const name = from.reference;
     report({ phase: 'resolving', name, offset: 0, total: 0 });
     const source = await openSession(parts, from, { actions: 'pull', report });

@@ -10,6 +10,7 @@ import { Connections } from '../registry/connections.ts';
 import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { BlobStep } from './blobs.ts';
+import { RunningTransfers } from './running-transfers.ts';
 
 /** What the daemon gives the transfer verbs to work with. */
 export interface TransferOptions {
@@ -31,6 +32,8 @@ export interface TransferOptions {
   readonly maxDownloads?: number;
   /** Blobs uploaded at a time, over all pushes. Default 3. */
   readonly maxUploads?: number;
+  /** How long nothing may move in a transfer, in milliseconds; 0: for ever. Default 5 minutes. */
+  readonly stallMs?: number;
   /** Layers unpacked at a time, over all pulls. Default 4. */
   readonly maxUnpacks?: number;
 }
@@ -44,18 +47,25 @@ export interface TransferParts extends TransferOptions, Disposable {
   readonly flights: Flights<BlobStep>;
   readonly downloads: FairLimiter;
   readonly uploads: Limiter;
+  /** All that is under way. */
+  readonly running: RunningTransfers;
+  /** A transfer in which nothing has moved for so long has failed; 0: never. */
+  readonly stallMs: number;
   readonly unpacks: FairLimiter;
 }
 
 /** Beyond the limits, for transfers that have nothing under way: a small pull does not wait for a huge one. */
 const spareDownloads = 8;
 const spareUnpacks = 1;
+const defaultStallMs = 5 * 60_000;
 
 export function transferParts(options: TransferOptions): TransferParts {
   const connections = new Connections();
   return {
     ...options,
     connections,
+    running: new RunningTransfers(),
+    stallMs: options.stallMs ?? defaultStallMs,
     locks: new KeyedLock(),
     flights: new Flights(),
     downloads: new FairLimiter(options.maxDownloads ?? 3, spareDownloads),

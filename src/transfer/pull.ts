@@ -41,7 +41,9 @@ export async function* pull(
   ctx: Context,
   request: PullRequest,
 ): AsyncGenerator<TransferProgress, Image, void> {
-  return yield* reporting(ctx, (inner, report) => pullReporting(parts, inner, request, report));
+  const { reference, unpack = [] } = request;
+  const subject = { verb: 'pull', name: reference, unpacks: unpack.length > 0 } as const;
+  return yield* reporting(parts, ctx, subject, (inner, report) => pullReporting(parts, inner, request, report));
 }
 
 async function pullReporting(

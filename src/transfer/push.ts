@@ -27,7 +27,7 @@ export function push(
   ctx: Context,
   request: PushRequest,
 ): AsyncGenerator<TransferProgress, Descriptor, void> {
-  return reporting(ctx, (inner, report) =>
+  return reporting(parts, ctx, { verb: 'push', name: request.reference }, (inner, report) =>
     withLease(parts.leases, inner, async (leased) => {
       const { target, name } = await parts.images.get(leased, request.image);
       await parts.leases.addResource(leased, leased.lease, { id: target.digest, type: 'content' });

@@ -48,7 +48,7 @@ export function importImages(
   ctx: Context,
   request: ImportRequest,
 ): AsyncGenerator<TransferProgress, readonly Image[], void> {
-  return reporting(ctx, (inner, report) =>
+  return reporting(parts, ctx, { verb: 'import', name: '' }, (inner, report) =>
     withLease(parts.leases, inner, (leased) => importReporting(parts, leased, request, report)),
   );
 }
