@@ -67,6 +67,11 @@ const commands: Readonly<Record<string, Entry>> = {
   fsck: { summary: 'check, and repair, what is on disk', load: () => import('./commands/fsck.ts') },
   info: { summary: 'show what the daemon is and has', load: () => import('./commands/info.ts') },
   version: { summary: 'show the versions of client and daemon', load: () => import('./commands/version.ts') },
+  transfers: {
+    summary: 'show, watch and cancel pulls and other transfers under way',
+    load: () => import('./commands/transfers.ts'),
+    aliases: ['pulls'],
+  },
   namespaces: {
     summary: 'list and change namespaces',
     load: () => import('./commands/namespaces.ts'),

@@ -14,14 +14,17 @@ export interface PullWish extends RegistryOptions {
 export async function pullImage(cli: Cli, reference: string, wish: PullWish): Promise<Image> {
   const client = await cli.client();
   const { parsePlatform } = await import('../oci/platform.ts');
+  const { normalizeReference } = await import('../oci/reference.ts');
   const { showTransfer } = await import('./progress.ts');
+  const { withSummary } = await import('./transfer-summary.ts');
   return interruptible('pull', async (signal) => {
     const pull = client.images.pull(reference, {
       ...(await registryAccess(cli, wish, signal)),
       ...(wish.platform === undefined ? {} : { platforms: [parsePlatform(wish.platform)] }),
       ...(wish.snapshotter === undefined ? {} : { snapshotter: wish.snapshotter }),
     });
-    await showTransfer(cli, pull, wish.quiet ? undefined : wish.output);
+    const steps = wish.output.isTTY ? withSummary(client, normalizeReference(reference), pull) : pull;
+    await showTransfer(cli, steps, wish.quiet ? undefined : wish.output);
     return pull.image();
   });
 }

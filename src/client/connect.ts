@@ -13,6 +13,7 @@ import { type Registries, remoteRegistries } from './registries.ts';
 import { remoteSnapshotter } from './snapshots.ts';
 import { remoteStorage, type Storage } from './storage.ts';
 import { remoteTasks, type Tasks } from './tasks.ts';
+import { remoteTransfers, type Transfers } from './transfers.ts';
 
 /** How to reach a daemon, and what calls on the connection start from. */
 export interface ConnectOptions {
@@ -40,6 +41,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly namespaces: Namespaces;
   readonly registries: Registries;
   readonly storage: Storage;
+  readonly transfers: Transfers;
   /** The contract of a snapshotter over the wire. Default name: overlayfs. */
   snapshotter(name?: string): Snapshotter;
   /** The first argument of the methods of {@link content} and {@link snapshotter}. */
@@ -73,6 +75,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     namespaces: remoteNamespaces(connection),
     registries: remoteRegistries(connection),
     storage: remoteStorage(connection),
+    transfers: remoteTransfers(connection),
     snapshotter: (name = 'overlayfs') => remoteSnapshotter(connection, name),
     context: (wanted = {}) => clientContext(namespace, wanted),
     close,

@@ -44,6 +44,7 @@ export type {
   WhyStep,
   WhySubject,
 } from '../storage/storage.ts';
+export type { TransferObject, TransferState } from '../transfer/running-transfer.ts';
 export type { LoadOptions, SaveOptions } from './archives.ts';
 export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
 export type { CallOptions } from './connection.ts';
@@ -72,3 +73,4 @@ export type { Stdio } from './stdio.ts';
 export type { Storage } from './storage.ts';
 export type { ExecOptions, StreamOptions, TaskOptions, TaskState, TaskStatus, Tasks } from './tasks.ts';
 export type { TransferProgress } from './transfer.ts';
+export type { TransferScopeOptions, Transfers } from './transfers.ts';

@@ -3,6 +3,7 @@ import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
 import { berthRegistriesService } from '../services/berth-registries.ts';
+import { berthTransfersService } from '../services/berth-transfers.ts';
 import { containersService } from '../services/containers.ts';
 import { contentService } from '../services/content.ts';
 import { diffService } from '../services/diff.ts';
@@ -44,6 +45,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     berthContainersService(containers),
     berthRegistriesService(transfers, streams),
     storageService(storage),
+    berthTransfersService(transfers.running),
   ];
   const health = healthService(
     served.map(({ desc }) => desc.typeName),

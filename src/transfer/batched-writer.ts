@@ -1,7 +1,7 @@
 /** What is written at a time. */
 const batchBytes = 1 << 20;
 /** What came is written after this long at the latest, so that little is lost when a slow connection breaks. */
-const batchMs = 50;
+const batchMs = 120;
 
 /**
  * Gathers small chunks (a socket gives 64 KiB at most) and writes them a megabyte at a time, one batch while the next

@@ -194,14 +194,15 @@ async function copy(
   report: (offset: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let offset = writer.status.offset;
-  const batched = new BatchedWriter((data) => writer.write(data), sizeBytes);
+  const write = async (data: Uint8Array) => {
+    await writer.write(data);
+    report(writer.status.offset);
+  };
+  const batched = new BatchedWriter(write, sizeBytes);
   try {
     for await (const chunk of source) {
       signal.throwIfAborted();
       await batched.add(chunk);
-      offset += chunk.byteLength;
-      report(offset);
     }
   } catch (error) {
     await batched.end().catch(() => {});

@@ -43,7 +43,9 @@ export async function* pull(
 ): AsyncGenerator<TransferProgress, Image, void> {
   const { reference, unpack = [] } = request;
   const subject = { verb: 'pull', name: reference, unpacks: unpack.length > 0 } as const;
-  return yield* reporting(parts, ctx, subject, (inner, report) => pullReporting(parts, inner, request, report));
+  return yield* reporting(parts, ctx, subject, (inner, report) =>
+    pullReporting(parts, inner, request, report),
+  );
 }
 
 async function pullReporting(

@@ -10,7 +10,8 @@ export class StallWatch implements Disposable {
   constructor(stallMs: number, { verb, name }: Subject) {
     if (stallMs === 0) return;
     this.#timer = setTimeout(
-      () => this.#stop.abort(unavailable(`${verb} of ${name} stalled: nothing moved for ${stallMs / 1000} s`)),
+      () =>
+        this.#stop.abort(unavailable(`${verb} of ${name} stalled: nothing moved for ${stallMs / 1000} s`)),
       stallMs,
     ).unref();
   }

@@ -431,6 +431,17 @@ describe('interruptions', () => {
       await stack.metadata.images.delete({ ...stack.ctx, namespace: 'other' }, name);
   });
 
+  test('a pull in which nothing moves ends with words that say so', async () => {
+    using parts = transferParts({ ...stack.parts, stallMs: 400 });
+    registry.addImage('x/y', 'latest', [big]);
+    const { digest } = registry.addBlob(gzipSync(big));
+    registry.scripts.push(always(new RegExp(digest), (_, response) => void response.write('x')));
+    await assert.rejects(
+      pullQuietly(parts, stack.ctx, { reference: `${registry.host}/x/y:latest`, unpack }),
+      { kind: 'unavailable', message: /pull of .*x\/y:latest stalled: nothing moved for 0.4 s/ },
+    );
+  });
+
   test('an ingest full of other bytes is started over', async () => {
     registry.addImage('x/y', 'latest', [big]);
     const { digest } = registry.addBlob(gzipSync(big));
