@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, namespaceOf } from '../async/context.ts';
 import type { ContentStore, ContentWriter } from '../content/store.ts';
-import { failedPrecondition, isKind, unavailable } from '../errors/error.ts';
+import { failedPrecondition, isKind, permissionDenied, unavailable } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
@@ -18,6 +18,8 @@ export interface Source {
   (ctx: Context, descriptor: Descriptor, offset: number): AsyncIterable<Uint8Array>;
   /** For bytes that were wrong: whether the source can get them in another way, which it then will. */
   readonly doubt?: (descriptor: Descriptor) => boolean;
+  /** For bytes that are here, but not from it: whether it would give them. */
+  readonly offers?: (ctx: Context, descriptor: Descriptor) => Promise<boolean>;
 }
 
 /** A blob to bring here: what it is, what it is called and on whose behalf. */
@@ -49,10 +51,10 @@ export async function ensureBlob(
 ): Promise<void> {
   const { digest, size } = wanted.descriptor;
   const own = `${namespaceOf(ctx)} ${digest}`;
-  if (await isHere(parts, ctx, wanted)) return say(wanted, 'exists', size);
+  if (await isHere(parts, ctx, wanted, source)) return say(wanted, 'exists', size);
   for (const key of parts.isolated ? [own] : [digest, own]) {
     const mine = await fly(parts, ctx, wanted, source, key);
-    if (mine || (await isHere(parts, ctx, wanted))) return say(wanted, 'complete', size);
+    if (mine || (await isHere(parts, ctx, wanted, source))) return say(wanted, 'complete', size);
   }
   throw unavailable(`blob ${digest}: was removed as soon as it was here`);
 }
@@ -96,7 +98,7 @@ function say(
 }
 
 /** Leases a blob before looking, so that it cannot go between the look and the use; adds missing labels. */
-async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted): Promise<boolean> {
+async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted, source: Source): Promise<boolean> {
   const { digest, size } = wanted.descriptor;
   try {
     if (ctx.lease !== undefined)
@@ -104,7 +106,9 @@ async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted): Promi
     const info = await parts.content.info(ctx, digest);
     if (info.sizeBytes !== size)
       throw failedPrecondition(`${digest}: has ${info.sizeBytes} bytes, described with ${size}`);
-    const labels = { ...wanted.labels, ...sourceLabel(wanted.reference, info.labels) };
+    const from = sourceLabel(wanted.reference, info.labels);
+    if (from !== undefined) await allow(ctx, wanted, source);
+    const labels = { ...wanted.labels, ...from };
     const missing = Object.entries(labels).filter(([key, value]) => info.labels[key] !== value);
     await addLabels(parts.content, ctx, digest, Object.fromEntries(missing));
     return true;
@@ -112,6 +116,17 @@ async function isHere(parts: TransferParts, ctx: Context, wanted: Wanted): Promi
     if (isKind(error, 'not_found')) return false;
     throw error;
   }
+}
+
+/**
+ * What came from another repository, or another client, is not this one's to have unless its registry says so.
+ * @throws permission_denied
+ */
+async function allow(ctx: Context, { descriptor, reference }: Wanted, { offers }: Source): Promise<void> {
+  if (offers === undefined || (await offers(ctx, descriptor))) return;
+  throw permissionDenied(
+    `${descriptor.digest}: is here, but ${reference.domain}/${reference.path} has it not`,
+  );
 }
 
 /** Sets labels one by one and leaves the others alone. @throws not_found */
@@ -181,6 +196,7 @@ async function fill(
   const { digest, size } = wanted.descriptor;
   if (from > size)
     throw failedPrecondition(`${digest}: ${from} bytes are here already, described with ${size}`);
+  if (from === size) await allow(ctx, wanted, source);
   await copy(source(ctx, wanted.descriptor, from), writer, size - from, throttled(report), ctx.signal);
   const labels = { ...wanted.labels, ...sourceLabel(wanted.reference) };
   await writer.commit({ sizeBytes: size, expected: digest, labels });

@@ -7,6 +7,7 @@ import { type Index, type Manifest, manifestLimitBytes, parseManifest } from '..
 import type { Reference } from '../oci/reference.ts';
 import { fetchBlob } from '../registry/blobs.ts';
 import { fetchManifest } from '../registry/manifests.ts';
+import { isOffered } from '../registry/offered.ts';
 import type { RegistrySession } from '../registry/session.ts';
 import { ensureBlob, readBlob, type Source } from './blobs.ts';
 import { childLabels } from './labels.ts';
@@ -54,15 +55,13 @@ export class RemoteDocuments implements Documents {
   }
 
   async document(ctx: Context, descriptor: Descriptor, parent?: Descriptor): Promise<Manifest | Index> {
-    const bytes =
-      this.#seen.get(descriptor.digest) ??
-      (await this.#stored(ctx, descriptor)) ??
-      (await fetchManifest(ctx, this.#session, descriptor));
+    const stored = this.#seen.get(descriptor.digest) ?? (await this.#stored(ctx, descriptor));
+    const bytes = stored ?? (await fetchManifest(ctx, this.#session, descriptor));
     const document = parseManifest(bytes, descriptor.mediaType);
     const labels = childLabels(document);
-    await this.#ensure(ctx, descriptor, parent, labels, async function* (_ctx, _descriptor, offset) {
-      yield bytes.subarray(offset);
-    });
+    // The root has just been resolved: the registry has said that it is to be had.
+    const known = stored === undefined || parent === undefined;
+    await this.#ensure(ctx, descriptor, parent, labels, bytesAs(bytes, known ? undefined : this.#session));
     return document;
   }
 
@@ -102,8 +101,19 @@ export class RemoteDocuments implements Documents {
 export const sourceOf = (session: RegistrySession): Source =>
   Object.assign(
     (ctx: Context, descriptor: Descriptor, offset: number) => fetchBlob(ctx, session, descriptor, offset),
-    { doubt: ({ digest }: Descriptor) => session.doubtRanges(digest) },
+    { doubt: ({ digest }: Descriptor) => session.doubtRanges(digest), offers: offersOf(session) },
   );
+
+/** Bytes that are in memory; `session` is to be asked whether they may be had. */
+function bytesAs(bytes: Uint8Array, session: RegistrySession | undefined): Source {
+  async function* source(_ctx: Context, _descriptor: Descriptor, offset: number) {
+    yield bytes.subarray(offset);
+  }
+  return session === undefined ? source : Object.assign(source, { offers: offersOf(session) });
+}
+
+const offersOf = (session: RegistrySession) => (ctx: Context, descriptor: Descriptor) =>
+  isOffered(ctx, session, descriptor);
 
 async function readChecked(
   content: TransferParts['content'],
