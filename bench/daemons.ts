@@ -1,9 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processesOf } from '../test/kit/daemon.ts';
+import { commandOf, processesOf } from '../test/kit/daemon.ts';
 
 const top = resolve(import.meta.dirname, '..');
 const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
@@ -15,6 +16,10 @@ export interface Subject {
   readonly dir: string;
   /** PSS in MB of the daemon and all its shims. */
   memoryMb(): number;
+  /** Kills the daemon with -9 and starts it again; containers go on. @returns once its socket answers */
+  crash(): Promise<void>;
+  /** Process ids of the daemon and its shims. */
+  pids(): number[];
   /** Largest resident set of the daemon in MB while `work` runs. */
   peakMb(work: () => Promise<unknown>): Promise<number>;
   stop(): Promise<void>;
@@ -42,10 +47,10 @@ export async function startBerth(dir: string, dist: string): Promise<Subject> {
  * containerd 2.3.4 with its own defaults, the CRI left out, and the same OCI runtime. From a copy of its programs, so
  * that another containerd on this machine does not share, and hide, a part of its memory.
  */
-export async function startContainerd(dir: string): Promise<Subject> {
+export async function startContainerd(dir: string, more = ''): Promise<Subject> {
   const address = join(dir, 'state/containerd.sock');
   mkdirSync(dir, { recursive: true });
-  const config = `version = 3\nroot = "${dir}/root"\nstate = "${dir}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${address}"\n`;
+  const config = `version = 3\nroot = "${dir}/root"\nstate = "${dir}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${address}"\n${more}`;
   writeFileSync(join(dir, 'config.toml'), config);
   cpSync(join(tools, 'containerd'), join(dir, 'bin'), { recursive: true });
   return launch(
@@ -65,17 +70,32 @@ async function launch(
   dir: string,
 ): Promise<Subject> {
   const env = { ...process.env, PATH: `${dir}/bin:${process.env.PATH}` };
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env });
-  for (let waitedMs = 0; !(await answers(address)); waitedMs += 20) {
-    if (child.exitCode !== null || waitedMs > 20_000)
-      throw new Error(`${name} did not start: ${program} ${args.join(' ')}`);
-    await sleep(20);
-  }
-  const memory = {
-    memoryMb: () => memoryMb(child, dir),
-    peakMb: (work: () => Promise<unknown>) => peakMb(child, work),
+  const start = async (): Promise<ChildProcess> => {
+    const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env });
+    for (let waitedMs = 0; !(await answers(address)); waitedMs += 5) {
+      if (started.exitCode !== null || waitedMs > 60_000)
+        throw new Error(`${name} did not start: ${program} ${args.join(' ')}`);
+      await sleep(5);
+    }
+    return started;
   };
-  return { name, address, dir, ...memory, stop: () => stop(child, dir) };
+  let child = await start();
+  const pids = () => [child.pid ?? 0, ...shimsOf(child, dir)];
+  return {
+    name,
+    address,
+    dir,
+    memoryMb: () => pids().reduce((sum, pid) => sum + pssMb(pid), 0),
+    peakMb: (work) => peakMb(child, work),
+    pids,
+    async crash() {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+      child = await start();
+    },
+    stop: () => stop(child, dir),
+  };
 }
 
 /** The kernel's own high-water mark, reset before. */
@@ -85,16 +105,19 @@ async function peakMb({ pid }: ChildProcess, work: () => Promise<unknown>): Prom
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-function memoryMb(child: ChildProcess, dir: string): number {
-  const shims = processesOf(dir).filter((pid) => pid !== child.pid && isShim(pid));
-  return shims.reduce((sum, pid) => sum + pssMb(pid), pssMb(child.pid ?? 0));
-}
+const shimsOf = (child: ChildProcess, dir: string): number[] =>
+  processesOf(dir).filter((pid) => pid !== child.pid && isShim(pid));
 
-const isShim = (pid: number): boolean => /shim/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+const isShim = (pid: number): boolean => /shim/.test(commandOf(pid));
 
+/** 0 for one that has ended. */
 function pssMb(pid: number): number {
-  const line = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-  return Number(line?.[1]) / 1024;
+  try {
+    const line = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+    return Number(line?.[1]) / 1024;
+  } catch {
+    return 0;
+  }
 }
 
 async function stop(child: ChildProcess, dir: string): Promise<void> {
