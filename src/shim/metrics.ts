@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { notFound } from '../errors/error.ts';
-import { cgroupHierarchies, cgroupMode, cgroupsOf } from '../sys/cgroup.ts';
+import { cgroupMode, cgroupsOf, knownHierarchies } from '../sys/cgroup.ts';
 
 /** An Any as generated messages take it. */
 interface Metrics {
@@ -15,7 +15,7 @@ interface Metrics {
  */
 export async function cgroupMetrics(pid: number): Promise<Metrics> {
   const cgroups = readCgroups(pid);
-  const hierarchies = cgroupHierarchies();
+  const hierarchies = knownHierarchies();
   if (cgroupMode(hierarchies) === 'unified') {
     const { metricsV2 } = await import('./metrics-v2.ts');
     return metricsV2(join(hierarchies[0]?.mountPoint ?? '', cgroups.get('') ?? ''));

@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, isKind } from '../errors/error.ts';
 import { removeCgroup } from '../sys/cgroup.ts';
@@ -25,7 +25,7 @@ export async function startRunc(containerDir: string, ended: Promise<unknown>): 
   if (fifo === undefined) return false;
   await readableOr(fifo, ended);
   if (!hasByte(fifo)) return false;
-  await rm(path, { force: true });
+  await unlink(path);
   return true;
 }
 

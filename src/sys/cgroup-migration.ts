@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cgroupHierarchies, cgroupsOf } from './cgroup.ts';
+import { cgroupsOf, knownHierarchies } from './cgroup.ts';
 import { O_WRONLY } from './constants.ts';
 
 let underWay = false;
@@ -31,7 +31,7 @@ function ownProcsFile(): string {
 
 /** One is enough: the lock is the same for all. */
 function findHierarchy(): { path: string; key: string } {
-  const [first] = cgroupHierarchies();
+  const [first] = knownHierarchies();
   if (first === undefined) throw new Error('no cgroups are mounted');
   return { path: first.mountPoint, key: first.version === 2 ? '' : first.controllers.join(',') };
 }

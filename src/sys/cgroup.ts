@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rmdir, writeFile } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,6 +30,10 @@ export function cgroupHierarchies(): CgroupHierarchy[] {
   );
 }
 
+let known: CgroupHierarchy[] | undefined;
+/** As first found: they are mounted once, at boot, and the list of mounts is long where many containers run. */
+export const knownHierarchies = (): CgroupHierarchy[] => (known ??= cgroupHierarchies());
+
 const generic = new Set(['rw', 'ro', 'xattr', 'clone_children', 'noprefix', 'seclabel']);
 const words = (path: string): string[] => readIfThere(path).split(/\s+/).filter(Boolean);
 
@@ -52,7 +56,7 @@ export function cgroupsOf(pid: number | 'self'): ReadonlyMap<string, string> {
 }
 
 /** The directories of a cgroup path that exist, one per hierarchy at most. @throws invalid_argument */
-export function cgroupDirectories(path: string, hierarchies = cgroupHierarchies()): string[] {
+export function cgroupDirectories(path: string, hierarchies = knownHierarchies()): string[] {
   if (
     !path.startsWith('/') ||
     path === '/' ||
@@ -62,7 +66,7 @@ export function cgroupDirectories(path: string, hierarchies = cgroupHierarchies(
   )
     throw invalidArgument(`${JSON.stringify(path)} is not a clean absolute cgroup path below the root`);
   const directories = hierarchies.map(({ mountPoint }) => join(mountPoint, path));
-  return directories.filter((directory) => subdirectories(directory) !== undefined);
+  return directories.filter((directory) => existsSync(directory));
 }
 
 /** Pids of a cgroup and all cgroups below it, in every hierarchy; empty where it does not exist. */
@@ -94,9 +98,13 @@ const KILL_ROUNDS = 50;
  */
 export async function removeCgroup(path: string, timeoutMs = 2000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  for (const directory of cgroupDirectories(path)) {
-    while (!(await removeAll(withDescendants(directory), performance.now() >= deadline))) await sleep(10);
-  }
+  await Promise.all(cgroupDirectories(path).map((directory) => removeDirectory(directory, deadline)));
+}
+
+async function removeDirectory(directory: string, deadline: number): Promise<void> {
+  // The usual one has nothing below it.
+  if (await removeAll([directory], false)) return;
+  while (!(await removeAll(withDescendants(directory), performance.now() >= deadline))) await sleep(10);
 }
 
 /** @returns false where something is busy; throws that instead on the `last` try. */
