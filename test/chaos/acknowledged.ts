@@ -7,6 +7,8 @@ import { settled } from './rest.ts';
 /** How long after its time a container may take to be seen as ended. */
 const endMs = 6_000;
 
+const unknownExit = 255;
+
 /** I1: what clients were told is so. What nobody was told is looked up, and known from then on. */
 export async function checkRegisters(clients: readonly BerthClient[], journal: Journal): Promise<string[]> {
   const found: string[] = [];
@@ -81,7 +83,7 @@ function readLog(path: string): string[] {
 async function checkEnder(
   client: BerthClient,
   journal: Journal,
-  { id }: Runner,
+  { id, mayBeUnknown }: Runner,
   exitCode: number,
 ): Promise<string[]> {
   let task: TaskState | undefined;
@@ -93,6 +95,7 @@ async function checkEnder(
   }, endMs);
   journal.runners.delete(id);
   if (late.length > 0) return late;
+  if (mayBeUnknown === true && task?.exitCode === unknownExit) return [];
   return task?.exitCode === exitCode ? [] : [`I7: ${id} ended with ${task?.exitCode}, not ${exitCode}`];
 }
 

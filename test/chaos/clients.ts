@@ -127,12 +127,14 @@ export const detached =
       '-c',
       script,
     ];
+    const { shimDeaths } = journal;
     const { status, stdout } = await berth(set, ...args);
     journal.count('berth run -d', status === 0);
     if (status !== 0) return;
     const id = stdout.trim();
     const runner = { namespace: set.namespaces[0], id, pid: 0, printsTo: 'log' as const };
-    journal.runners.set(id, exitCode === undefined ? runner : { ...runner, exitCode });
+    const mayBeUnknown = journal.shimDeaths > shimDeaths;
+    journal.runners.set(id, exitCode === undefined ? runner : { ...runner, exitCode, mayBeUnknown });
   };
 
 /** `berth rm -f`: until it is answered, nothing is known of the container. */
@@ -171,4 +173,34 @@ export const leaser =
       journal.count(`ctr ${args.slice(0, 2).join(' ')}`, status === 0);
       return status === 0;
     });
+  };
+
+/** Processes with a terminal in containers that run. */
+export const terminalExecer =
+  (set: Setting): Client =>
+  async (random, n) => {
+    const running = [...set.journal.runners.values()].filter((runner) => runner.exitCode === undefined);
+    if (running.length === 0) return;
+    const line = `${bin('berth')} exec -t ${random.pick(running).id} sh -c 'echo tty-${n}; exit 6'`;
+    const { status, stdout } = await command(set, 'script', ['-qec', line, '/dev/null']);
+    set.journal.count('berth exec -t', status === 6);
+    if (status === 6 && !stdout.includes(`tty-${n}\r`))
+      set.journal.lies.push(`I6: berth exec -t ended with 6 but printed ${JSON.stringify(stdout)}`);
+  };
+
+/** Reads the ends of logs of containers that count. */
+export const logReader =
+  (set: Setting): Client =>
+  async (random) => {
+    const { journal } = set;
+    const running = [...journal.runners.values()].filter(
+      (runner) => runner.exitCode === undefined && runner.printsTo === 'log',
+    );
+    if (running.length === 0) return;
+    const { id } = random.pick(running);
+    const { status, stdout } = await berth(set, 'logs', '-n', '20', id);
+    journal.count('berth logs', status === 0);
+    const numbers = stdout.trim().split('\n').filter(Boolean).map(Number);
+    if (status === 0 && numbers.some((number, i) => i > 0 && number !== (numbers[i - 1] ?? 0) + 1))
+      journal.lies.push(`I6: the log of ${id} has a gap: ${numbers}`);
   };

@@ -8,6 +8,8 @@ export interface Runner {
   readonly pid: number;
   /** Undefined: runs for ever and prints 0, 1, 2, … */
   readonly exitCode?: number;
+  /** Its shim died while it ran: where it ended meanwhile, nobody can know how, and 255 is said. */
+  readonly mayBeUnknown?: boolean;
   /** Where what it prints goes. */
   readonly printsTo: 'log' | 'fifo';
 }
@@ -22,8 +24,16 @@ export class Journal {
   readonly removed = new Set<string>();
   /** Wrong answers: a call that succeeded and should not have, or said something false. */
   readonly lies: string[] = [];
+  shimDeaths = 0;
   readonly done = new Map<string, number>();
   readonly failed = new Map<string, number>();
+
+  /** A shim was killed. */
+  shimDied(): void {
+    for (const [id, runner] of this.runners)
+      if (runner.exitCode !== undefined) this.runners.set(id, { ...runner, mayBeUnknown: true });
+    this.shimDeaths++;
+  }
 
   count(operation: string, ok: boolean): void {
     const map = ok ? this.done : this.failed;
