@@ -54,6 +54,7 @@ const commands: Readonly<Record<string, Entry>> = {
   save: { summary: 'write images into an archive', load: () => import('./commands/save.ts') },
   load: { summary: 'load the images of an archive', load: () => import('./commands/load.ts') },
   images: { summary: 'list images', load: () => import('./commands/images.ts') },
+  commit: { summary: 'make an image of a container', load: () => import('./commands/commit.ts') },
   tag: { summary: 'give an image another name', load: () => import('./commands/tag.ts') },
   rmi: { summary: 'remove images', load: () => import('./commands/rmi.ts') },
   inspect: {

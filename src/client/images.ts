@@ -1,4 +1,5 @@
 import { alreadyExists, dataLoss, isKind } from '../errors/error.ts';
+import { Images as BerthImages } from '../gen/berth/v1/images_pb.ts';
 import {
   Images as ImagesService,
   type Image as WireImage,
@@ -37,10 +38,25 @@ export interface Images {
   push(reference: string, options?: PushOptions): Push;
   /** Copies an image from one registry to another; the daemon stores nothing of it. Starts as {@link push} does. */
   copy(source: string, destination: string, options?: CopyOptions): Push;
+  /**
+   * Makes an image of what a container has written on top of its own image, ready to run. One of that name is replaced.
+   * @throws not_found, failed_precondition (its image is not here), invalid_argument (changes)
+   */
+  commit(containerId: string, reference: string, options?: CommitOptions): Promise<Image>;
   /** Gives an image a second name. `force` replaces one that exists. @throws not_found, already_exists */
   tag(source: string, target: string, options?: CallOptions & { force?: boolean }): Promise<Image>;
   /** Forgets the name; `sync` waits until what only it held is gone. @throws not_found */
   remove(reference: string, options?: CallOptions & { sync?: boolean }): Promise<void>;
+}
+
+/** What is said about a new image, and how it is read. */
+export interface CommitOptions extends CallOptions {
+  readonly message?: string;
+  readonly author?: string;
+  /** Lines of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR. */
+  readonly changes?: readonly string[];
+  /** Pause the container while its files are read. Default true. */
+  readonly pause?: boolean;
 }
 
 function fromWire(wire: WireImage | undefined): Image {
@@ -84,6 +100,13 @@ export function remoteImages(connection: Connection): Images {
     },
     copy: (source, destination, options = {}) =>
       startCopy(connection, normalizeReference(source), normalizeReference(destination), options),
+    async commit(containerId, reference, options = {}) {
+      const { message = '', author = '', changes = [], pause = true } = options;
+      const name = normalizeReference(reference);
+      const request = { containerId, name, message, author, changes: [...changes], noPause: !pause };
+      await connection.service(BerthImages).commit(request, connection.slow(options));
+      return get(name, options);
+    },
     async tag(source, target, options) {
       const { target: descriptor, labels } = await get(normalizeReference(source), options);
       const image = {

@@ -59,7 +59,7 @@ export type {
 } from './container-options.ts';
 export type { Containers, CreatedContainer } from './containers.ts';
 export { decodeEvent, type Events } from './events.ts';
-export type { Images } from './images.ts';
+export type { CommitOptions, Images } from './images.ts';
 export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introspection.ts';
 export type { Leases } from './leases.ts';
 export type { Namespaces } from './namespaces.ts';

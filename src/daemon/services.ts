@@ -2,6 +2,7 @@ import { hostPlatform } from '../oci/platform.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
+import { berthImagesService } from '../services/berth-images.ts';
 import { berthRegistriesService } from '../services/berth-registries.ts';
 import { berthTransfersService } from '../services/berth-transfers.ts';
 import { containersService } from '../services/containers.ts';
@@ -22,6 +23,7 @@ import { tasksService } from '../services/tasks.ts';
 import { transferService } from '../services/transfer.ts';
 import { laterServices } from '../services/unimplemented.ts';
 import { versionService } from '../services/version.ts';
+import { commit } from '../transfer/commit/commit.ts';
 import type { Graph } from './compose.ts';
 
 /** Every service on the socket. */
@@ -46,6 +48,9 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     berthRegistriesService(transfers, streams),
     storageService(storage),
     berthTransfersService(transfers.running),
+    berthImagesService((ctx, request) =>
+      commit(transfers, { containers: metadata.containers, tasks }, ctx, request),
+    ),
   ];
   const health = healthService(
     served.map(({ desc }) => desc.typeName),
