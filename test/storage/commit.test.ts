@@ -74,11 +74,8 @@ test('a committed image can be pushed, pulled and committed upon', async () => {
     ),
     'new\nsecond\n1\n0',
   );
-  const files = execFileSync(
-    'skopeo',
-    ['--insecure-policy', 'inspect', '--raw', '--tls-verify=false', `docker://${target}`],
-    { encoding: 'utf8' },
-  );
+  const inspect = ['--insecure-policy', 'inspect', '--raw', '--tls-verify=false', `docker://${target}`];
+  const files = await output('skopeo', inspect);
   assert.equal(JSON.parse(files).layers.length, 2);
 });
 
