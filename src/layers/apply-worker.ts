@@ -43,7 +43,7 @@ async function applyToFile(
   message: JobMessage<ApplyJob>,
   { path, lowest }: FileTarget,
 ): Promise<ApplyOutcome> {
-  using output = new LayerOutput(path);
+  await using output = new LayerOutput(path, message.job.sync);
   const builder = new LayerBuilder(message.job.limits, { lowest });
   const { diffId, sizeBytes } = await untar(message, builder, (chunk) => output.write(chunk));
   output.finish(builder, diffId);

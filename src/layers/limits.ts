@@ -12,8 +12,11 @@ export interface InflateLimits {
 export interface LayerLimits extends InflateLimits {
   /** Most members one layer may have. */
   readonly entries: number;
-  /** Most bytes that links, attributes and maps of sparse files may have in a layer file, which keeps them in memory. */
-  readonly attributeBytes: number;
+  /**
+   * Most memory that the files of a layer file may take until they are written: some 300 bytes each, and what they have
+   * of names, links, attributes and holes.
+   */
+  readonly metadataBytes: number;
 }
 
 /** Far above the largest real layers, far below what fills a machine. */
@@ -22,5 +25,5 @@ export const defaultLayerLimits: LayerLimits = {
   ratio: 250,
   ratioFreeBytes: 4 * 2 ** 30,
   entries: 4_000_000,
-  attributeBytes: 128 * 2 ** 20,
+  metadataBytes: 512 * 2 ** 20,
 };

@@ -15,16 +15,36 @@ export interface MemberPath {
  * Returns undefined for the root itself. @throws invalid_argument when the name climbs above the root
  */
 export function parseMemberPath(name: ByteString): MemberPath | undefined {
+  const clean = withoutEnds(name);
+  if (isClean(clean)) return memberPath(clean);
   const parts: string[] = [];
   for (const part of name.split('/')) {
     if (part === '' || part === '.') continue;
     if (part !== '..') parts.push(part);
     else if (parts.pop() === undefined) throw badTar(`${printable(name)} climbs out of the layer`);
   }
-  const base = parts.pop();
-  if (base === undefined) return undefined;
-  const directory = parts.join('/');
-  return { directory, base, path: joinPath(directory, base) };
+  return parts.length === 0 ? undefined : memberPath(parts.join('/'));
+}
+
+/** Without the `./` that GNU tar puts in front and the slash behind a directory. */
+function withoutEnds(name: ByteString): ByteString {
+  const start = name.startsWith('./') ? 2 : 0;
+  const end = name.endsWith('/') ? name.length - 1 : name.length;
+  return start < end ? name.slice(start, end) : '';
+}
+
+/** Most names are: nothing to take out of them, no part that begins with a dot. */
+const isClean = (path: ByteString): boolean =>
+  path !== '' &&
+  path[0] !== '/' &&
+  path[0] !== '.' &&
+  !path.includes('/.') &&
+  !path.includes('//') &&
+  !path.endsWith('/');
+
+function memberPath(path: ByteString): MemberPath {
+  const { directory, base } = splitPath(path);
+  return { directory, base, path };
 }
 
 /** What a member name says beyond naming a file (image-spec layer.md, "Whiteouts"). */

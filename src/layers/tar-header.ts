@@ -19,7 +19,7 @@ export interface RawHeader {
 export const blockSize = 512;
 const zeroBlock = Buffer.alloc(blockSize);
 
-export const isZeroBlock = (block: Buffer): boolean => zeroBlock.equals(block);
+export const isZeroBlock = (block: Buffer): boolean => block[0] === 0 && zeroBlock.equals(block);
 
 /** Parses a header block (ustar, GNU, star or v7). @throws invalid_argument on a wrong checksum or number */
 export function parseHeader(block: Buffer): RawHeader {
@@ -43,28 +43,50 @@ export function parseHeader(block: Buffer): RawHeader {
   };
 }
 
+const aligned = Buffer.alloc(blockSize);
+const words = new Uint32Array(aligned.buffer, aligned.byteOffset, blockSize / 4);
+const checksumAt = 148;
+const checksumBytes = 8;
+
 /** The sum of all bytes with the checksum field as spaces; some old writers summed signed bytes. */
 function verifyChecksum(block: Buffer): void {
-  const expected = parseNumber(block, 148, 8, 'checksum');
-  let unsigned = 8 * 0x20;
-  let high = 0;
-  for (let i = 0; i < blockSize; i++) {
-    if (i === 148) i = 156;
-    const byte = block[i] ?? 0;
-    unsigned += byte;
-    if (byte > 127) high++;
+  const expected = parseNumber(block, checksumAt, checksumBytes, 'checksum');
+  aligned.set(block);
+  aligned.fill(0x20, checksumAt, checksumAt + checksumBytes);
+  const unsigned = sumOfBytes();
+  if (expected !== unsigned && expected !== unsigned - 256 * highBytes())
+    throw badTar('header checksum is wrong');
+}
+
+/** Of `aligned`, four bytes at a time: each half of a sum holds 128 of them at most twice, which fits. */
+function sumOfBytes(): number {
+  let even = 0;
+  let odd = 0;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0;
+    even += word & 0x00ff00ff;
+    odd += (word >>> 8) & 0x00ff00ff;
   }
-  if (expected !== unsigned && expected !== unsigned - 256 * high) throw badTar('header checksum is wrong');
+  return (even & 0xffff) + (even >>> 16) + (odd & 0xffff) + (odd >>> 16);
+}
+
+function highBytes(): number {
+  let count = 0;
+  for (const byte of aligned) if (byte > 127) count++;
+  return count;
 }
 
 type Format = 'ustar' | 'star' | 'gnu' | 'v7';
 
+const ustar = 0x61747375;
+
 function formatOf(block: Buffer): Format {
-  const magic = block.toString('latin1', 257, 265);
-  if (magic === 'ustar  \0') return 'gnu';
-  if (!magic.startsWith('ustar\0')) return 'v7';
-  return block.toString('latin1', 508, 512) === 'tar\0' ? 'star' : 'ustar';
+  if (block.readUInt32LE(257) !== ustar || block[261] !== 0x72) return 'v7';
+  if (block[262] === 0) return isStar(block) ? 'star' : 'ustar';
+  return block[262] === 0x20 && block[263] === 0x20 && block[264] === 0 ? 'gnu' : 'v7';
 }
+
+const isStar = (block: Buffer): boolean => block.readUInt32LE(508) === 0x00726174;
 
 function prefixOf(block: Buffer, format: Format): string {
   if (format === 'ustar') return parseString(block, 345, 155);

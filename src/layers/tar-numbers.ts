@@ -8,7 +8,7 @@ export const badTar = (what: string): BerthError => invalidArgument(`invalid tar
 export function parseString(block: Buffer, start: number, length: number): string {
   let end = start;
   while (end < start + length && block[end] !== 0) end++;
-  return block.toString('latin1', start, end);
+  return end === start ? '' : block.toString('latin1', start, end);
 }
 
 /**

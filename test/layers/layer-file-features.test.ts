@@ -151,15 +151,15 @@ describe('refused is', () => {
       [[file('a/b/c/d/e/f')], { entries: 5 }],
       [
         Array.from({ length: 11 }, (_, i) => symlink(`l${i}`, `${'t'.repeat(95)}${i}`)),
-        { attributeBytes: 1000 },
+        { metadataBytes: 12 * 300 + 600 },
       ],
       [
         Array.from({ length: 11 }, (_, i) =>
           file('f', '', { pax: { [`SCHILY.xattr.user.a${i}`]: 'v'.repeat(80) } }),
         ),
-        { attributeBytes: 1000 },
+        { metadataBytes: 12 * 300 + 600 },
       ],
-      [Array.from({ length: 11 }, (_, i) => hardlink(`l${i}`, 't'.repeat(95))), { attributeBytes: 1000 }],
+      [Array.from({ length: 11 }, (_, i) => hardlink(`l${i}`, 't'.repeat(95))), { metadataBytes: 2000 }],
     ];
     for (const [members, limits] of bounds) {
       using sandbox = makeSandbox();

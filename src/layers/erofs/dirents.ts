@@ -31,9 +31,10 @@ export function measureDirents(names: readonly ByteString[]): { fullBlocks: numb
 export function encodeDirents(dirents: readonly Dirent[]): Buffer {
   const { fullBlocks, tailBytes } = measureDirents(dirents.map(({ name }) => name));
   const bytes = Buffer.alloc(fullBlocks * blockBytes + tailBytes);
-  for (let from = 0, block = 0; from < dirents.length; block++) {
+  for (let from = 0, block = 0; from < dirents.length; block += blockBytes) {
     const to = endOfBlock(dirents, from);
-    encodeBlock(bytes.subarray(block * blockBytes, (block + 1) * blockBytes), dirents.slice(from, to));
+    let nameAt = (to - from) * direntBytes;
+    for (let i = from; i < to; i++) nameAt += encodeDirent(bytes, block, i - from, nameAt, dirents[i]);
     from = to;
   }
   return bytes;
@@ -49,14 +50,17 @@ function endOfBlock(dirents: readonly Dirent[], from: number): number {
   return to;
 }
 
-function encodeBlock(block: Buffer, dirents: readonly Dirent[]): void {
-  let nameAt = dirents.length * direntBytes;
-  for (const [i, { name, nid, mode }] of dirents.entries()) {
-    writeUInt64(block, nid, i * direntBytes);
-    block.writeUInt16LE(nameAt, i * direntBytes + 8);
-    block[i * direntBytes + 10] = direntTypes[mode >>> 12] ?? 0;
-    nameAt += block.write(name, nameAt, 'latin1');
-  }
+/** Returns the length of the name. */
+function encodeDirent(bytes: Buffer, block: number, index: number, nameAt: number, dirent?: Dirent): number {
+  if (dirent === undefined) return 0;
+  const { name, nid, mode } = dirent;
+  const at = block + index * direntBytes;
+  writeUInt64(bytes, nid, at);
+  bytes.writeUInt16LE(nameAt, at + 8);
+  bytes[at + 10] = direntTypes[mode >>> 12] ?? 0;
+  // Short as names are, this is faster than a call of Buffer.write.
+  for (let i = 0; i < name.length; i++) bytes[block + nameAt + i] = name.charCodeAt(i);
+  return name.length;
 }
 
 /** In the order of their bytes, with the two that every directory has. */

@@ -59,7 +59,7 @@ export class InodeTable {
     chunk.writeUInt32LE(place, o + at.place);
     chunk.writeUInt32LE(uid, o + at.uid);
     chunk.writeUInt32LE(gid, o + at.gid);
-    chunk.writeBigInt64LE(BigInt(mtime.seconds), o + at.mtime);
+    writeInt64(chunk, mtime.seconds, o + at.mtime);
     chunk.writeUInt32LE(mtime.nanoseconds, o + at.mtime + 8);
   }
 
@@ -144,6 +144,12 @@ export function redescribe(
 export const xattrCountOf = (record: Buffer): number => record.readUInt16LE(at.xattrs);
 
 const offsetOf = (index: number): number => (index % chunkInodes) * inodeBytes;
+
+/** Writes an integer of up to 2^53 either way. */
+function writeInt64(buffer: Buffer, value: number, offset: number): void {
+  buffer.writeUInt32LE(((value % 2 ** 32) + 2 ** 32) % 2 ** 32, offset);
+  buffer.writeInt32LE(Math.floor(value / 2 ** 32), offset + 4);
+}
 
 /** Writes an integer of up to 2^53. */
 export function writeUInt64(buffer: Buffer, value: number, offset: number): void {

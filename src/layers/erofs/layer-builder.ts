@@ -13,6 +13,11 @@ import type { SparseFile } from './sparse-map.ts';
 import { encodeXattrs } from './xattrs.ts';
 
 const maxLinkBytes = 4095;
+/** What a file costs: its record, its place in a directory, its name. */
+const inodeMemoryBytes = 300;
+/** What a directory costs beside that, and a further name of a file. */
+const directoryMemoryBytes = 300;
+const nameMemoryBytes = 100;
 const epoch = { seconds: 0, nanoseconds: 0 };
 const types = { file: S_IFREG, symlink: S_IFLNK, char: S_IFCHR, block: S_IFBLK, fifo: S_IFIFO } as const;
 
@@ -32,13 +37,13 @@ export class LayerBuilder implements TarSink, LayerFiles {
   readonly #equal = new Map<string, Buffer>();
   #entries = 0;
   #members = 0;
-  #extraBytes = 0;
+  #memoryBytes = 0;
 
   /** `lowest`: nothing will be beneath, so whiteouts, which would be seen, are left out. */
   constructor(limits: LayerLimits, { lowest = false } = {}) {
     this.#limits = limits;
     this.#lowest = lowest;
-    this.tree = new LayerTree(() => this.#countMember());
+    this.tree = new LayerTree(() => this.#countDirectory());
   }
 
   /** Files and directories the layer brought; whiteouts are none. */
@@ -49,6 +54,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
   entry(entry: TarEntry, position: number): void {
     if (++this.#entries > this.#limits.entries)
       throw resourceExhausted(`layer has more than ${this.#limits.entries} members`);
+    this.#take(entry.name.length);
     const member = parseMemberPath(entry.name);
     // The root of a layer is the snapshot's own directory.
     if (member === undefined) return;
@@ -72,6 +78,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
     const parent = this.tree.ensure(directory);
     const there = parent.children.get(base);
     if (there === undefined) {
+      this.#take(inodeMemoryBytes);
       const mode = S_IFCHR;
       this.tree.add(
         parent,
@@ -105,7 +112,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
       this.tree.remove(parent, member.base);
       directory = this.tree.addDirectory(parent, member.base);
       directory.opaque = hidden;
-      this.#countMember();
+      this.#countDirectory();
     }
     directory.implicit = false;
     this.tree.inodes.describe(directory.inode, this.#fields(entry, S_IFDIR, 0));
@@ -122,10 +129,11 @@ export class LayerBuilder implements TarSink, LayerFiles {
     if (target === undefined) throw badTar(`${printable(entry.name)} links to the root`);
     if (target.path === member.path) throw badTar(`${printable(entry.name)} links to itself`);
     if (target.base.length > maxNameBytes) throw badTar(`${printable(entry.name)} links to too long a name`);
+    this.#take(nameMemoryBytes);
     this.tree.remove(parent, member.base);
     const inode = this.tree.find(target.directory)?.children.get(target.base);
     if (inode === undefined) {
-      this.#countExtra(member.path.length + target.path.length);
+      this.#take(member.path.length + target.path.length);
       this.#lateLinks.set(member.path, target.path);
     } else if (this.tree.directoryOf(inode) !== undefined)
       throw badTar(`cannot make hardlink ${printable(entry.name)}: EPERM`);
@@ -156,7 +164,7 @@ export class LayerBuilder implements TarSink, LayerFiles {
     const key = entries.toString('latin1');
     const known = this.#equal.get(key) ?? entries;
     if (known === entries) {
-      this.#countExtra(2 * entries.length);
+      this.#take(2 * entries.length);
       this.#equal.set(key, entries);
     }
     this.xattrs.set(inode, known);
@@ -165,27 +173,32 @@ export class LayerBuilder implements TarSink, LayerFiles {
   #keepLink(inode: number, { name, linkName }: TarEntry): void {
     if (linkName === '') throw badTar(`cannot make symlink ${printable(name)}: ENOENT`);
     if (linkName.length > maxLinkBytes) throw badTar(`cannot make symlink ${printable(name)}: ENAMETOOLONG`);
-    this.#countExtra(linkName.length);
+    this.#take(linkName.length);
     this.tree.links.set(inode, linkName);
   }
 
   #keepSparse(inode: number, entry: TarEntry, position: number): void {
     const runs = entry.sparse ?? [];
-    this.#countExtra(runs.length * 32);
+    this.#take(runs.length * 32);
     this.sparse.set(inode, { runs, sizeBytes: entry.sizeBytes, position });
   }
 
   #countMember(): void {
     if (++this.#members > this.#limits.entries)
       throw resourceExhausted(`layer has more than ${this.#limits.entries} files and directories`);
+    this.#take(inodeMemoryBytes);
   }
 
-  #countExtra(bytes: number): void {
-    this.#extraBytes += bytes;
-    if (this.#extraBytes > this.#limits.attributeBytes)
-      throw resourceExhausted(
-        `layer has more than ${this.#limits.attributeBytes} bytes of attributes and links`,
-      );
+  #countDirectory(): void {
+    this.#countMember();
+    this.#take(directoryMemoryBytes);
+  }
+
+  /** Counts memory. */
+  #take(bytes: number): void {
+    this.#memoryBytes += bytes;
+    if (this.#memoryBytes > this.#limits.metadataBytes)
+      throw resourceExhausted(`metadata of the layer needs more than ${this.#limits.metadataBytes} bytes`);
   }
 }
 

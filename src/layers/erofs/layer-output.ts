@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { failedPrecondition, resourceExhausted } from '../../errors/error.ts';
 import { AT_FDCWD, O_CREAT, O_RDWR } from '../../sys/constants.ts';
 import type { Fd } from '../../sys/fd.ts';
-import { openAt } from '../../sys/files.ts';
+import { openAt, startWriteBack } from '../../sys/files.ts';
 import { BufferedOutput, writeAll } from './buffered-output.ts';
 import { alignUp, dataAt, maxFileBytes, pageBytes } from './format.ts';
 import type { LayerBuilder } from './layer-builder.ts';
@@ -14,19 +14,27 @@ import type { SparseCopy } from './sparse-map.ts';
 import { encodeSuperblock, restAt, superblock } from './superblock.ts';
 
 const copyBytes = 1 << 20;
+/** So much is written before the disk is asked to begin with it. */
+const writeBackBytes = 8 << 20;
 
 /**
  * A layer file while it is written: the tar as it comes, then the metadata, then the superblock, so that an unfinished
  * file is none. Disposing closes it.
  */
-export class LayerOutput implements Disposable {
+export class LayerOutput implements AsyncDisposable {
   readonly #fd: Fd;
   readonly #path: string;
+  readonly #durable: boolean;
   #dataBytes = 0;
+  /** Up to here the disk was asked to begin. */
+  #writtenBack = 0;
+  /** While it is being asked, which may take as long as its queue is full. */
+  #writeBack: Promise<void> | undefined;
 
-  /** @throws failed_precondition when there is something at `path` already */
-  constructor(path: string) {
+  /** @param durable it will be synced. @throws failed_precondition when there is something at `path` already */
+  constructor(path: string, durable: boolean) {
     this.#path = path;
+    this.#durable = durable;
     this.#fd = openAt(AT_FDCWD, path, O_RDWR | O_CREAT, 0o600);
     if (fstatSync(this.#fd.fd).size === 0) return;
     this.#fd.close();
@@ -39,6 +47,17 @@ export class LayerOutput implements Disposable {
     this.#dataBytes += chunk.length;
     if (at + chunk.length > maxFileBytes) throw this.#tooLarge();
     writeAll(this.#fd.fd, chunk, at);
+    if (this.#durable) this.#startWriteBack();
+  }
+
+  #startWriteBack(): void {
+    const from = this.#writtenBack;
+    const to = dataAt + this.#dataBytes;
+    if (this.#writeBack !== undefined || to - from < writeBackBytes) return;
+    this.#writtenBack = to;
+    this.#writeBack = startWriteBack(this.#fd, from, to - from).finally(() => {
+      this.#writeBack = undefined;
+    });
   }
 
   /** Everything behind the data, and the superblock. */
@@ -70,11 +89,14 @@ export class LayerOutput implements Disposable {
     writeAll(fd, encodeSuperblock(record), superblock.at);
   }
 
+  /** Puts everything on disk; the name in its directory is the caller's. */
   async sync(): Promise<void> {
+    await this.#writeBack;
     await promisify(fdatasync)(this.#fd.fd);
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writeBack;
     this.#fd.close();
   }
 
