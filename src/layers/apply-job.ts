@@ -1,3 +1,4 @@
+import type { ApplyCounter } from './apply-counter.ts';
 import type { LayerLimits } from './limits.ts';
 import type { LayerTarget } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
@@ -10,6 +11,7 @@ export interface ApplyJob {
   readonly target: LayerTarget;
   readonly limits: LayerLimits;
   readonly sync: boolean;
+  readonly counter: ApplyCounter | undefined;
 }
 
 /** What comes back. */

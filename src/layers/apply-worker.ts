@@ -6,6 +6,7 @@ import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { openAt, syncFileSystem } from '../sys/files.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
+import { type ApplyCounter, count } from './apply-counter.ts';
 import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
 import { decompress } from './decompress.ts';
 import { DirectoryWriter } from './directory-writer.ts';
@@ -95,6 +96,7 @@ async function untar(
     for (let at = 0; at < chunk.length; at += sliceBytes) {
       if (Atomics.load(stop, 0) !== 0) throw aborted('layer apply was cancelled');
       reader.push(chunk.subarray(at, at + sliceBytes));
+      count(job.counter, 1, sliceBytes);
     }
   }
   reader.finish();
@@ -102,9 +104,16 @@ async function untar(
 }
 
 function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable<Buffer> {
-  if (job.path !== undefined) return createReadStream(job.path, { highWaterMark: readChunkBytes });
+  if (job.path !== undefined) return counted(job.path, job.counter);
   if (stream === undefined) throw new TypeError('a job needs a path or a stream');
   return receiveStream(stream);
+}
+
+async function* counted(path: string, counter: ApplyCounter | undefined): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: readChunkBytes })) {
+    yield chunk;
+    count(counter, 0, chunk.length);
+  }
 }
 
 function whiteoutsOf(target: DirectoryTarget): WhiteoutStyle {

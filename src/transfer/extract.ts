@@ -4,7 +4,7 @@ import { type Context, namespaceOf } from '../async/context.ts';
 import { dataLoss, invalidArgument, isKind, wrap } from '../errors/error.ts';
 import { forRebase } from '../layers/target.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { ChainId, DiffId } from '../oci/digest.ts';
+import type { ChainId, DiffId, Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
 import { labelUncompressed } from './blobs.ts';
@@ -14,7 +14,7 @@ import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import type { PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
-import { type WrittenLayer, writeLayer } from './write-layer.ts';
+import { type LayerToWrite, type WrittenLayer, writeLayer } from './write-layer.ts';
 
 export interface UnpackRequest {
   readonly image: PlannedImage;
@@ -140,11 +140,14 @@ async function apply(
     });
   tell('extracting', 0);
   await using reader = await parts.content.reader(ctx, descriptor.digest);
-  if (reader.path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);
+  const { path } = reader;
+  if (path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);
   // All but the base layer are prepared without their parent: what they delete is written down, not carried out.
   const to = layer.parent === '' || !rebases(snapshotter) ? mounts : forRebase(mounts);
   await using stack = new AsyncDisposableStack();
-  const written = stack.use(await applyOrExplain(parts, ctx, layer, reader.path, to));
+  const onProgress = (readBytes: number) => tell('extracting', Math.min(readBytes, descriptor.size));
+  const request = { source: () => ({ path }), mediaType: descriptor.mediaType, mounts: to, onProgress };
+  const written = stack.use(await applyOrExplain(parts, ctx, descriptor.digest, request));
   if (written.diffId !== layer.diffId)
     throw dataLoss(
       `wrong diff id ${written.diffId} calculated on extraction ${layer.diffId}, layer ${descriptor.digest}`,
@@ -157,12 +160,11 @@ async function apply(
 async function applyOrExplain(
   { applyTarget }: TransferParts,
   ctx: Context,
-  { descriptor: { digest, mediaType } }: Layer,
-  path: string,
-  mounts: readonly Mount[],
+  digest: Digest,
+  layer: LayerToWrite,
 ): Promise<WrittenLayer> {
   try {
-    return await writeLayer(applyTarget, { source: () => ({ path }), mediaType, mounts, signal: ctx.signal });
+    return await writeLayer(applyTarget, { ...layer, signal: ctx.signal });
   } catch (error) {
     ctx.signal.throwIfAborted();
     throw wrap(error, `failed to extract layer ${digest}`);

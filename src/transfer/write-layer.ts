@@ -7,7 +7,8 @@ import type { ApplyTarget, FindApplyTarget, LayerFileTarget } from '../snapshots
 import type { Mount } from '../snapshots/snapshotter.ts';
 
 /** A layer and the active snapshot it goes to. */
-export interface LayerToWrite extends Pick<ApplyRequest, 'mediaType' | 'limits' | 'signal' | 'sync'> {
+export interface LayerToWrite
+  extends Pick<ApplyRequest, 'mediaType' | 'limits' | 'signal' | 'sync' | 'onProgress'> {
   /** Asked again where a layer turns out to be none that can be one file. */
   readonly source: () => ApplyRequest['source'];
   readonly mounts: readonly Mount[];
