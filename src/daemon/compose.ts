@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Log } from '../async/context.ts';
+import type { Context, Log } from '../async/context.ts';
 import { LocalContainers } from '../containers/local-containers.ts';
 import { openLocalBlobs } from '../content/local/local-blobs.ts';
 import type { Events } from '../events/events.ts';
@@ -66,10 +66,12 @@ export async function compose(
       sharing: config.contentSharing,
     }),
   );
-  const transfers = opened.use(openTransfers(current, layout, metadata, drivers));
+  // Asked when there is no room, long after everything is open.
+  const freeable = async (ctx: Context) => (await storage.prune(ctx, { all: true, dryRun: true })).freedBytes;
+  const transfers = opened.use(openTransfers(current, layout, metadata, drivers, freeable));
   const tasks = opened.use(openTasks(config, layout, version, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
-  const storage = new LocalStorage({
+  const storage: Storage = new LocalStorage({
     root: layout.root,
     metadata,
     containers,
@@ -100,9 +102,10 @@ function openTransfers(
   layout: Layout,
   metadata: Metadata,
   drivers: readonly SnapshotDriver[],
+  freeable: (ctx: Context) => Promise<number>,
 ): TransferParts {
   const { content, images, leases, snapshotters } = metadata;
-  const { maxConcurrentDownloads, maxConcurrentUnpacks, contentSharing } = current();
+  const { maxConcurrentDownloads, maxConcurrentUnpacks, contentSharing, stallTimeoutMs: stallMs } = current();
   return transferParts({
     content,
     images,
@@ -113,6 +116,8 @@ function openTransfers(
     platform: hostPlatform(),
     hostsDirs: () => current().hostsDirs,
     contentRoot: layout.content,
+    freeable,
+    stallMs,
     isolated: contentSharing === 'isolated',
     maxDownloads: maxConcurrentDownloads,
     maxUnpacks: maxConcurrentUnpacks || availableParallelism(),

@@ -9,6 +9,7 @@ import { listenUnix } from '../rpc/unix-listener.ts';
 import { ttrpcEventsService } from '../services/ttrpc-events.ts';
 import { returnGrownMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
+import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
 import { logFailedCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
@@ -79,6 +80,10 @@ export class Daemon {
       await listenUnix(address, (socket) => this.#server.accept(socket), { mode: 0o660, uid, gid }),
     );
     metadata.gc.start();
+    void keepPartialsSmall(metadata, daemonContext(log, '', this.#draining.signal), () => ({
+      bytes: this.#config.partialDownloadsBytes,
+      ageMs: this.#config.partialDownloadsAgeMs,
+    }));
     this.#quiet.touch();
     const { tasks, containers } = this.#graph;
     const metrics = this.#listening.use(await serveMetrics(this.#config.metricsAddress, log));

@@ -3,16 +3,17 @@ import { TaskGroup } from '../async/task-group.ts';
 import { isKind } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
+import { isLayerType } from '../oci/media-types.ts';
 import type { Platform } from '../oci/platform.ts';
 import type { RegistrySession } from '../registry/session.ts';
 import { ensureBlob } from './blobs.ts';
+import type { Incoming, Reservation } from './disk-space.ts';
 import { sourceOf } from './documents.ts';
 import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
 import type { Plan } from './plan.ts';
 import { imageFor, type PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
-import { checkSpace } from './space.ts';
 import { snapshotterOf, unpackImage } from './unpack.ts';
 
 /** A plan to carry out. */
@@ -28,14 +29,15 @@ export interface Work {
 /** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
 export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
   const blobs = blobsOf(work.plan.images);
-  await preflight(parts, ctx, blobs.values(), work.name);
+  using room = await reserve(parts, ctx, blobs.values(), work);
+  const customer = notedBy(room, work.customer);
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
   const fetched = new Map<Digest, Promise<void>>();
   for (const [digest, wanted] of blobs)
     fetched.set(
       digest,
-      group.run(() => fetchOne(parts, inner, work, wanted)),
+      group.run(() => fetchOne(parts, inner, { ...work, customer }, wanted)),
     );
   const ready = async ({ digest }: Descriptor) => fetched.get(digest);
   for (const { snapshotter, platform } of work.unpack)
@@ -43,12 +45,20 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
       .run(async () => {
         const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
-        await unpackImage(parts, inner, { image, snapshotter: into, customer: work.customer, ready });
+        await unpackImage(parts, inner, { image, snapshotter: into, customer, ready });
       })
       .catch(() => {}); // join throws it
   if (work.allMetadata) void group.run(() => work.plan.readOthers(group.signal)).catch(() => {});
   await group.join();
 }
+
+const notedBy = (room: Reservation, { id, report }: Customer): Customer => ({
+  id,
+  report(step) {
+    room.note(step);
+    report(step);
+  },
+});
 
 interface WantedBlob {
   readonly descriptor: Descriptor;
@@ -83,17 +93,35 @@ function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: Wanted
   return done;
 }
 
-async function preflight(
+/** Room for what is not here yet. @throws resource_exhausted */
+async function reserve(
   parts: TransferParts,
   ctx: Context,
   blobs: Iterable<WantedBlob>,
-  name: string,
-): Promise<void> {
-  if (parts.contentRoot === undefined) return;
-  let neededBytes = 0;
-  for (const { descriptor } of blobs)
-    if (!(await isHere(parts, ctx, descriptor.digest))) neededBytes += descriptor.size;
-  await checkSpace(parts.contentRoot, neededBytes, name);
+  { name, unpack }: Work,
+): Promise<Reservation> {
+  const incoming: Incoming[] = [];
+  for (const { descriptor } of blobs) {
+    if (await isHere(parts, ctx, descriptor.digest)) continue;
+    const unpacks = unpack.length > 0 && isLayerType(descriptor.mediaType);
+    incoming.push({
+      digest: descriptor.digest,
+      sizeBytes: descriptor.size,
+      hereBytes: await partOf(parts, ctx, descriptor),
+      unpacks,
+    });
+  }
+  return parts.disk.reserve(ctx, incoming, name);
+}
+
+/** Bytes that an earlier pull left. */
+async function partOf({ content }: TransferParts, ctx: Context, descriptor: Descriptor): Promise<number> {
+  try {
+    return (await content.status(ctx, refKey(descriptor))).offset;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return 0;
+    throw error;
+  }
 }
 
 async function isHere(parts: TransferParts, ctx: Context, digest: Digest): Promise<boolean> {

@@ -1,3 +1,4 @@
+import type { Context } from '../async/context.ts';
 import { FairLimiter } from '../async/fair-limiter.ts';
 import { Flights } from '../async/flights.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
@@ -10,6 +11,7 @@ import { Connections } from '../registry/connections.ts';
 import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { BlobStep } from './blobs.ts';
+import { DiskSpace } from './disk-space.ts';
 import { RunningTransfers } from './running-transfers.ts';
 
 /** What the daemon gives the transfer verbs to work with. */
@@ -24,8 +26,10 @@ export interface TransferOptions {
   readonly platform: Platform;
   /** Directories of hosts.toml folders for pulls that name none; asked on each pull. */
   readonly hostsDirs?: () => readonly string[];
-  /** Directory whose file system must have room for what is pulled; undefined: not checked. */
-  readonly contentRoot?: string | undefined;
+  /** Directory whose file system must have room for what is pulled. */
+  readonly contentRoot: string;
+  /** How many bytes could be freed for a caller, to say so when there is no room. */
+  readonly freeable?: (ctx: Context) => Promise<number>;
   /** Content of other namespaces is none of the caller's business: it must bring the bytes itself. Default false. */
   readonly isolated?: boolean;
   /** Blobs downloaded at a time, over all pulls. Default 3. */
@@ -47,6 +51,7 @@ export interface TransferParts extends TransferOptions, Disposable {
   readonly flights: Flights<BlobStep>;
   readonly downloads: FairLimiter;
   readonly uploads: Limiter;
+  readonly disk: DiskSpace;
   /** All that is under way. */
   readonly running: RunningTransfers;
   /** A transfer in which nothing has moved for so long has failed; 0: never. */
@@ -64,6 +69,7 @@ export function transferParts(options: TransferOptions): TransferParts {
   return {
     ...options,
     connections,
+    disk: new DiskSpace(options.contentRoot, options.freeable),
     running: new RunningTransfers(),
     stallMs: options.stallMs ?? defaultStallMs,
     locks: new KeyedLock(),

@@ -66,6 +66,9 @@ const common: Readonly<Record<string, Key>> = {
   'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),
+  'berth.stall_timeout': key('stallTimeoutMs', durationMs),
+  'berth.partial_downloads_bytes': key('partialDownloadsBytes', integer(0, Number.MAX_SAFE_INTEGER)),
+  'berth.partial_downloads_age': key('partialDownloadsAgeMs', durationMs),
   'berth.reconcile_interval': key('reconcileIntervalMs', durationMs),
   'berth.shim_start_timeout': key('shimStartTimeoutMs', durationMs),
 };

@@ -14,6 +14,9 @@ export function renderConfig(config: Config): string {
       oci_runtime: config.ociRuntime,
       runtimes: config.runtimes,
       reconcile_interval: `${config.reconcileIntervalMs}ms`,
+      stall_timeout: `${config.stallTimeoutMs}ms`,
+      partial_downloads_bytes: config.partialDownloadsBytes,
+      partial_downloads_age: `${config.partialDownloadsAgeMs}ms`,
       shim_start_timeout: `${config.shimStartTimeoutMs}ms`,
     },
     plugins: {
