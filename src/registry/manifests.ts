@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
-import { failedPrecondition, invalidArgument, notFound, resourceExhausted } from '../errors/error.ts';
+import { failedPrecondition, invalidArgument, isKind, notFound, resourceExhausted } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { manifestLimitBytes, parseManifest } from '../oci/manifest.ts';
@@ -14,7 +15,7 @@ import { formatReference, withDefaultTag } from '../oci/reference.ts';
 import type { HttpResponse } from './connections.ts';
 import { discard, readBody, statusError } from './failure.ts';
 import type { RegistryHost } from './host.ts';
-import type { RetryPolicy } from './retry.ts';
+import { pauseAfter, type RetryPolicy } from './retry.ts';
 import type { HostCall, RegistrySession } from './session.ts';
 import { checkBytes, digestOf } from './verify.ts';
 
@@ -49,8 +50,7 @@ export function fetchManifest(
     );
   return session.onHosts(ctx, 'pull', async (host, retry) => {
     const call = callFor('GET', descriptor.digest, `manifest ${descriptor.digest}`);
-    const response = await expectOk(await session.send(ctx, host, call, retry), call.what);
-    const bytes = await readBody(response, manifestLimitBytes, call.what);
+    const { bytes } = await read(ctx, session, host, call, retry);
     checkBytes(bytes, descriptor);
     return bytes;
   });
@@ -89,12 +89,32 @@ async function getAny(
   retry: RetryPolicy,
 ): Promise<Resolved> {
   const call = callFor('GET', objectOf(session), nameOf(session));
-  const response = await expectOk(await session.send(ctx, host, call, retry), call.what);
-  const bytes = await readBody(response, manifestLimitBytes, call.what);
+  const { response, bytes } = await read(ctx, session, host, call, retry);
   const digest = digestOf(bytes, session.reference.digest);
   checkBytes(bytes, { digest: session.reference.digest ?? digest, size: bytes.byteLength });
   const { mediaType } = parseManifest(bytes, manifestTypeOf(response));
   return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes };
+}
+
+/** A whole manifest. One whose connection breaks is read again from the start. */
+async function read(
+  ctx: Context,
+  session: RegistrySession,
+  host: RegistryHost,
+  call: HostCall,
+  retry: RetryPolicy,
+): Promise<{ response: HttpResponse; bytes: Uint8Array }> {
+  for (let n = 1; ; n++) {
+    const response = await expectOk(await session.send(ctx, host, call, retry), call.what);
+    try {
+      return { response, bytes: await readBody(response, manifestLimitBytes, call.what) };
+    } catch (error) {
+      ctx.signal.throwIfAborted();
+      const pauseMs = pauseAfter(retry, n);
+      if (!isKind(error, 'unavailable') || n >= retry.attempts || pauseMs === undefined) throw error;
+      await sleep(pauseMs, undefined, { signal: ctx.signal });
+    }
+  }
 }
 
 /** A Content-Type that claims to know; generic ones (`text/plain` of a file server) say nothing. */

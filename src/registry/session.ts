@@ -163,6 +163,15 @@ export class RegistrySession {
     });
   }
 
+  /** A host that stands in for another is told which (`ns`), at its own addresses only. */
+  #withNamespace(url: URL, host: RegistryHost): URL {
+    const { domain } = this.reference;
+    if (host.authority === defaultHost(domain).authority || url.origin !== originOf(host)) return url;
+    const named = new URL(url);
+    named.searchParams.set('ns', domain);
+    return named;
+  }
+
   async #pause(ctx: Context, host: RegistryHost): Promise<void> {
     const pauseMs = this.connections.health.pauseMs(originOf(host));
     if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: ctx.signal });
@@ -200,9 +209,8 @@ export class RegistrySession {
   #request(host: RegistryHost, call: HostCall, authorization: string | undefined): HttpRequest {
     const { path, method, body, answerMs } = call;
     const own = typeof path === 'string' ? path : '';
-    const url = new URL(`${originOf(host)}${host.path}/${this.reference.path}${own}`);
-    if (host.authority !== defaultHost(this.reference.domain).authority)
-      url.searchParams.set('ns', this.reference.domain);
+    const base = new URL(`${originOf(host)}${host.path}/${this.reference.path}${own}`);
+    const url = this.#withNamespace(base, host);
     const headers = {
       'user-agent': 'berth',
       'accept-encoding': 'identity',
@@ -220,7 +228,7 @@ export class RegistrySession {
       ...(body !== undefined && { body }),
       ...withAnswerMs(answerMs ?? host.answerMs),
     };
-    return typeof path === 'string' ? request : readdressed(request, path);
+    return typeof path === 'string' ? request : readdressed(request, this.#withNamespace(path, host));
   }
 }
 

@@ -1,5 +1,6 @@
 import { parseReference, type Reference } from '../oci/reference.ts';
 import type { CredentialSource } from '../registry/credentials.ts';
+import type { RetryPolicy } from '../registry/retry.ts';
 import { RegistrySession } from '../registry/session.ts';
 import type { TransferParts } from './parts.ts';
 import type { Report } from './progress.ts';
@@ -13,6 +14,8 @@ export interface RegistryEndpoint {
   /** Directory of hosts.toml folders. Default: the daemon's own. */
   readonly hostsDir?: string | undefined;
   readonly defaultScheme?: 'https' | 'http' | undefined;
+  /** How patient to be. Default: five tries. */
+  readonly retry?: RetryPolicy;
 }
 
 interface SessionUse {
@@ -31,7 +34,7 @@ export const openSession = (
 export function openSessionFor(
   parts: TransferParts,
   reference: Reference,
-  { credentials, headers, hostsDir, defaultScheme }: Omit<RegistryEndpoint, 'reference'>,
+  { credentials, headers, hostsDir, defaultScheme, retry }: Omit<RegistryEndpoint, 'reference'>,
   { actions, report }: SessionUse,
 ): Promise<RegistrySession> {
   return RegistrySession.open(reference, {
@@ -42,5 +45,6 @@ export function openSessionFor(
     warn: (text) => report({ phase: 'warning', name: text, offset: 0, total: 0 }),
     ...(credentials !== undefined && { credentials }),
     ...(headers !== undefined && { headers }),
+    ...(retry !== undefined && { retry }),
   });
 }
