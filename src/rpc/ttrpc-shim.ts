@@ -89,9 +89,37 @@ export interface ShimApi {
    * given one a namespace. @throws not_implemented (this is a berthd's shim)
    */
   serve(request: { readonly namespace: string }, ctx: Context): Promise<{ readonly path: string }>;
+  /** A process's log was moved away: it goes on in a new file at the same path. @throws not_found, invalid_argument */
+  reopenLog(request: ProcessName, ctx: Context): Promise<object>;
+  /** What has been done to end a task, oldest first; none where nobody asked for its end. @throws not_found */
+  steps(request: { readonly id: string }, ctx: Context): Promise<{ readonly steps: readonly EndStep[] }>;
 }
 
-const methods = ['info', 'list', 'events', 'features', 'serve'] as const satisfies readonly (keyof ShimApi)[];
+/** A process of a task in `ctx.namespace`; `execId` is '' for the first one. */
+export interface ProcessName {
+  readonly id: string;
+  readonly execId: string;
+}
+
+/** One step on the way to a task's end. */
+export interface EndStep {
+  /** Unix time in milliseconds. */
+  readonly atMs: number;
+  /** `signal 15`, `SIGKILL to the container`, … */
+  readonly step: string;
+  /** '' when it went well. */
+  readonly error: string;
+}
+
+const methods = [
+  'info',
+  'list',
+  'events',
+  'features',
+  'serve',
+  'reopenLog',
+  'steps',
+] as const satisfies readonly (keyof ShimApi)[];
 
 /** Serves a {@link ShimApi}. */
 export function shimService(api: ShimApi): RawService {
@@ -123,6 +151,8 @@ export function shimClient(connection: Caller, timeoutMs: number): ShimApi {
     events: (request, ctx) => call('events', request, ctx),
     features: (request, ctx) => call('features', request, ctx),
     serve: (request, ctx) => call('serve', request, ctx),
+    reopenLog: (request, ctx) => call('reopenLog', request, ctx),
+    steps: (request, ctx) => call('steps', request, ctx),
   };
 }
 

@@ -6,7 +6,7 @@ import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
-import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
+import type { EndStep, RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { ForeignTasks } from './foreign/foreign-tasks.ts';
@@ -123,6 +123,21 @@ export class Tasks implements AsyncDisposable {
         await this.#bundles.remove(namespaceOf(ctx), id).catch((cause) => this.#warn(ctx, id, cause));
       throw wrap(error, 'failed to create shim task');
     }
+  }
+
+  /**
+   * A process's log file (`cri://`, `json://`) was moved away: it goes on in a new one at its path, nothing lost.
+   * @throws not_found (also: it has no log), invalid_argument (the new file cannot be opened)
+   */
+  async reopenLog(ctx: Context, id: string, execId = ''): Promise<void> {
+    const { api } = await this.#shim.connection();
+    await api.reopenLog({ id, execId }, ctx);
+  }
+
+  /** What has been done to end a task of berth-shim, oldest first: shows why one still ends. @throws not_found */
+  async endSteps(ctx: Context, id: string): Promise<readonly EndStep[]> {
+    const { api } = await this.#shim.connection();
+    return (await api.steps({ id }, ctx)).steps;
   }
 
   /** What the OCI runtime of berth-shim's tasks with these options says of itself. @throws not_found (no such program) */

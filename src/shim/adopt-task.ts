@@ -8,7 +8,7 @@ import type { ProcessRecord, TaskRecord, Telling } from './task-record.ts';
 /**
  * Takes over what an earlier shim wrote down: processes are followed again, and their streams go on where they were.
  * The exit of one that ended meanwhile is the kernel's word or, where that cannot be had, said to be unknown.
- * @param found descriptors that the earlier shim kept, by {@link Task.keyOf}
+ * @param found descriptors that the earlier shim kept, by {@link KeptFds.keyOf}
  */
 export async function adoptProcesses(
   task: Task,
@@ -16,7 +16,7 @@ export async function adoptProcesses(
   found: ReadonlyMap<string, FoundFds>,
 ): Promise<void> {
   for (const record of records) {
-    const fds = found.get(task.keyOf(record.execId)) ?? new Map();
+    const fds = found.get(task.kept.keyOf(record.execId)) ?? new Map();
     if (record.execId === '') adoptProcess(task, task.init, record, fds);
     else if (record.pid !== 0)
       adoptProcess(task, task.addExec(record.execId, record, new Uint8Array()), record, fds);
@@ -61,7 +61,7 @@ function adoptProcess(task: Task, process: TaskProcess, record: ProcessRecord, f
   process.setWatched(watched);
   // Terminals that nobody kept died with their shim.
   if (!record.terminal || found.has('terminal')) reopenStdio(task, process, found);
-  task.keep(process, true);
+  task.kept.update(process, true);
   task.follow(process, watched);
 }
 
@@ -74,7 +74,7 @@ function adoptUnread(task: Task, process: TaskProcess, record: ProcessRecord, fo
     reopenStdio(task, process, found, paths);
     void process.drain();
   }
-  task.keep(process, true);
+  task.kept.update(process, true);
 }
 
 function reopenStdio(task: Task, process: TaskProcess, found: FoundFds, paths = process.paths): void {

@@ -23,7 +23,7 @@ export async function adoptTasks(
   for (const namespace of namesInSync(root))
     for (const id of namesInSync(join(root, namespace)))
       await adoptBundle(join(root, namespace, id), tasks, around, found);
-  around.fds.keepOnly(new Set(tasks.list('').flatMap((task) => task.keys())));
+  around.fds.keepOnly(new Set(tasks.list('').flatMap(keysOf)));
 }
 
 async function adoptBundle(
@@ -47,3 +47,5 @@ async function adoptBundle(
     around.log.error({ bundle, error: messageOf(error) }, 'task cannot be adopted');
   }
 }
+
+const keysOf = ({ kept, processes }: Task): string[] => processes.map(({ execId }) => kept.keyOf(execId));

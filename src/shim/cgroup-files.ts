@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { namesInSync } from '../sys/names-in.ts';
 
 /** `max` where the kernel sets no limit, as containerd says it. */
 const unlimited = 2n ** 64n - 1n;
@@ -28,6 +29,12 @@ export function readFlat(directory: string, file: string): ReadonlyMap<string, b
 
 export const readLines = (directory: string, file: string): string[] =>
   readText(directory, file).split('\n').filter(Boolean);
+
+/** What the pattern captures of each file's name in a cgroup. */
+export function namesIn(directory: string, pattern: RegExp): string[] {
+  const names = directory === '' ? [] : namesInSync(directory);
+  return names.flatMap((name) => pattern.exec(name)?.[1] ?? []).sort();
+}
 
 export const numberOf = (text: string): bigint => (/^\d+$/.test(text) ? BigInt(text) : 0n);
 

@@ -2,13 +2,22 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failedPrecondition } from '../errors/error.ts';
 import { SIGKILL, type Task } from './task.ts';
-import { alreadyFinished, checkSignal } from './task-process.ts';
+import { alreadyFinished, checkSignal, type TaskProcess } from './task-process.ts';
 
 /** Signals one process, or `all` of the container. @throws invalid_argument, not_found (has ended) */
 export async function killTask(task: Task, execId: string, signal: number, all: boolean): Promise<void> {
-  const { init, runtime, request } = task;
+  const { init } = task;
   checkSignal(signal);
   const process = task.process(execId);
+  const isEnd = execId === '' || all;
+  if (isEnd && init.status === 'stopped') throw alreadyFinished();
+  const send = () => sendSignal(task, process, signal, all);
+  await (isEnd ? task.ends.take(`signal ${signal}${all ? ' to all processes' : ''}`, send) : send());
+  if (isEnd && signal === SIGKILL) void task.ends.escalate();
+}
+
+async function sendSignal(task: Task, process: TaskProcess, signal: number, all: boolean): Promise<void> {
+  const { init, runtime, request } = task;
   if (!all && init.status !== 'paused') return process.signal(signal);
   if (init.status === 'stopped') throw alreadyFinished();
   await runtime.kill(request.id, signal, all);

@@ -16,7 +16,7 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
   const wasCreated = init.status === 'created';
   await deleteFromRuntime(task);
   if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
-  for (const process of [init, ...task.execs]) task.close(process);
+  for (const process of task.processes) task.close(process);
   await unmountRootfs(request);
   const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };
   task.around.events.deleted(task, exit);

@@ -28,7 +28,7 @@ export class LogFile implements Disposable {
   /** Takes back what was written after a record of progress in this very file. */
   rollBack({ ino, size }: LogProgress): void {
     if (ino !== this.#ino || size >= this.#size) return;
-    ftruncateSync(this.#fd, size);
+    this.#truncate(size);
     this.#size = size;
   }
 
@@ -39,8 +39,7 @@ export class LogFile implements Disposable {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
       this.#size += bytes.length;
     } catch (error) {
-      if (codeOf(error) === 'EAGAIN') return;
-      ftruncateSync(this.#fd, this.#size);
+      if (codeOf(error) !== 'EAGAIN') this.#truncate(this.#size);
     }
   }
 
@@ -65,6 +64,14 @@ export class LogFile implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+  }
+
+  #truncate(size: number): void {
+    try {
+      ftruncateSync(this.#fd, size);
+    } catch {
+      // A device, or a disk that fails: what is in it stays.
+    }
   }
 }
 

@@ -5,6 +5,10 @@ import type { LogRequest } from './log-request.ts';
 import { LogState } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
+/** Most that is taken at a time; less where files are to be put aside at a size. */
+const batchBytes = 256 * 1024;
+const minBatchBytes = 4096;
+const pauseMs = 1000;
 /** Batches of one stream before others have their turn. */
 const turn = 4;
 
@@ -20,12 +24,16 @@ export class LogPump implements Disposable {
   readonly #streams: readonly LogStream[];
   readonly #polls = new Map<LogStream, Disposable>();
   readonly #onDrained: () => void;
+  readonly #batchBytes: number;
 
   /** `onDrained`: every stream has come to its end, and all of it is in the file. @throws invalid_argument */
   constructor(request: LogRequest, onDrained: () => void) {
     using opened = new DisposableStack();
     this.#request = request;
     this.#onDrained = onDrained;
+    const { maxBytes } = request;
+    this.#batchBytes =
+      maxBytes === 0 ? batchBytes : Math.min(batchBytes, Math.max(minBatchBytes, maxBytes >> 5));
     this.#file = opened.use(new LogFile(request));
     this.#state = opened.use(new LogState(request.state));
     const progress = this.#state.read();
@@ -60,15 +68,27 @@ export class LogPump implements Disposable {
   }
 
   #onReadable(stream: LogStream): void {
-    for (let i = 0; i < turn; i++) {
-      const taken = stream.take();
-      if (taken === undefined) return;
-      this.#write(stream, taken === 0);
-      if (taken === 0) {
-        this.#ended(stream);
-        return;
-      }
+    try {
+      for (let i = 0; i < turn; i++) if (!this.#move(stream)) return;
+    } catch {
+      this.#pause(stream);
     }
+  }
+
+  /** @returns false where there is no more for now @throws SysError (no space for the spool) */
+  #move(stream: LogStream): boolean {
+    const taken = stream.take(this.#batchBytes);
+    if (taken === undefined) return false;
+    this.#write(stream, taken === 0);
+    if (taken === 0) this.#ended(stream);
+    return taken > 0;
+  }
+
+  /** The disk is full: the container waits, and nothing is lost. */
+  #pause(stream: LogStream): void {
+    this.#polls.get(stream)?.[Symbol.dispose]();
+    const timer = setTimeout(() => this.#watch(stream), pauseMs);
+    this.#polls.set(stream, { [Symbol.dispose]: () => clearTimeout(timer) });
   }
 
   #ended(stream: LogStream): void {

@@ -2,8 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { punchHole, splice } from '../sys/splice.ts';
 import type { LogStreamRequest } from './log-request.ts';
 
-/** Most that is taken at a time, and how much stays on disk that is done with. */
-const batchBytes = 256 * 1024;
+/** How much stays on disk that is done with. */
 const keepBytes = 1024 * 1024;
 
 /**
@@ -39,9 +38,9 @@ export class LogStream implements Disposable {
     return this.#pending;
   }
 
-  /** Takes what has arrived. @returns the bytes taken, 0 at the end, undefined where nothing has */
-  take(): number | undefined {
-    const moved = splice(this.fifo, this.#spool, batchBytes, this.#end);
+  /** Takes what has arrived. @throws SysError (no space) @returns the bytes taken, 0 at the end, undefined where nothing has */
+  take(maxBytes: number): number | undefined {
+    const moved = splice(this.fifo, this.#spool, maxBytes, this.#end);
     if (moved === undefined || moved === 0) return moved;
     const fresh = this.#read(this.#end, this.#end + moved);
     this.#pending = this.#pending.length === 0 ? fresh : Buffer.concat([this.#pending, fresh]);

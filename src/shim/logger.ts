@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, notFound, unknown } from '../errors/error.ts';
 import { findProcess } from '../sys/process.ts';
 import type { OwnFifo } from './own-fifo.ts';
@@ -13,6 +14,7 @@ import { uriPath, uriQuery } from './stdio-uri.ts';
 /** How long a logger may take to say that it reads, and to end after it was asked to. */
 const readyMs = 10_000;
 const endMs = 12_000;
+const endedMs = 10;
 
 /**
  * A logging program (`binary:///path?arg=value`, containerd's contract): it reads stdout from descriptor 3 and stderr
@@ -96,6 +98,9 @@ async function becomesReady(child: ChildProcess, path: string): Promise<void> {
     if (sign === null) throw unknown('no descriptor 5');
     sign.resume();
     await once(sign, 'end', { signal: AbortSignal.timeout(readyMs) });
+    // One that has ended has closed it as well.
+    await sleep(endedMs);
+    if (child.exitCode !== null || child.signalCode !== null) throw unknown('it ended at once');
   } catch (error) {
     child.kill('SIGKILL');
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';

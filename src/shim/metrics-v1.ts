@@ -5,15 +5,19 @@ import {
   BlkIOStatSchema,
   CPUStatSchema,
   CPUUsageSchema,
+  HugetlbStatSchema,
   MemoryEntrySchema,
   MemoryOomControlSchema,
   type MemoryStat,
   MemoryStatSchema,
   MetricsSchema,
   PidsStatSchema,
+  RdmaEntrySchema,
+  RdmaStatSchema,
   ThrottleSchema,
 } from '../gen/io/containerd/cgroups/v1/cgroups_pb.ts';
-import { numberOf, pickFields, readFlat, readLines, readNumber } from './cgroup-files.ts';
+import { namesIn, numberOf, pickFields, readFlat, readLines, readNumber } from './cgroup-files.ts';
+import { readRdma } from './rdma-files.ts';
 
 /** Nanoseconds of a clock tick, in which cpuacct.stat counts. */
 const tickNanoseconds = 10_000_000n;
@@ -31,6 +35,8 @@ export function metricsV1(directoryOf: (controller: string) => string) {
     }),
     memory: memory(directoryOf('memory')),
     blkio: blkio(directoryOf('blkio')),
+    hugetlb: hugetlb(directoryOf('hugetlb')),
+    rdma: rdma(directoryOf('rdma')),
     memoryOomControl: pickFields(
       MemoryOomControlSchema,
       readFlat(directoryOf('memory'), 'memory.oom_control'),
@@ -80,6 +86,22 @@ function memory(dir: string): MemoryStat {
     kernelTcp: entry('kmem.tcp.'),
   });
 }
+
+const hugetlb = (dir: string) =>
+  namesIn(dir, /^hugetlb\.([0-9]+[KMG]B)\.usage_in_bytes$/).map((pagesize) =>
+    create(HugetlbStatSchema, {
+      pagesize,
+      usage: readNumber(dir, `hugetlb.${pagesize}.usage_in_bytes`),
+      max: readNumber(dir, `hugetlb.${pagesize}.max_usage_in_bytes`),
+      failcnt: readNumber(dir, `hugetlb.${pagesize}.failcnt`),
+    }),
+  );
+
+const rdma = (dir: string) =>
+  create(RdmaStatSchema, {
+    current: readRdma(dir, 'rdma.current').map((line) => create(RdmaEntrySchema, line)),
+    limit: readRdma(dir, 'rdma.max').map((line) => create(RdmaEntrySchema, line)),
+  });
 
 const blkio = (dir: string) =>
   create(BlkIOStatSchema, {

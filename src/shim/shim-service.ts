@@ -36,6 +36,13 @@ export function privateService(
     async serve({ namespace }) {
       return { path: await serve(parseNamespace(namespace)) };
     },
+    async reopenLog({ id, execId }, ctx) {
+      await tasks.get(ctx, id).process(execId).reopenLog();
+      return {};
+    },
+    async steps({ id }, ctx) {
+      return { steps: tasks.get(ctx, id).ends.list };
+    },
   });
 }
 

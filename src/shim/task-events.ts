@@ -5,6 +5,7 @@ import {
   TaskExecAddedSchema,
   TaskExecStartedSchema,
   TaskExitSchema,
+  TaskOOMSchema,
   TaskPausedSchema,
   TaskResumedSchema,
   TaskStartSchema,
@@ -43,6 +44,10 @@ export class TaskEvents {
       containerId: request.id,
       pid: init.pid,
     });
+  }
+
+  oom({ request }: Task): void {
+    this.#log.publish(request.namespace, '/tasks/oom', TaskOOMSchema, { containerId: request.id });
   }
 
   execAdded({ request }: Task, execId: string): void {

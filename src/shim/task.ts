@@ -2,10 +2,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { messageOf, notFound } from '../errors/error.ts';
+import { EndSteps } from './end-steps.ts';
 import type { FdStore, FoundFds } from './fd-store.ts';
+import { KeptFds } from './kept-fds.ts';
 import type { LogWriter } from './log-writer.ts';
 import { openProcessStdio, stdioPrefix } from './make-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
+import { OomWatch } from './oom-watch.ts';
 import type { ProcessExit, WatchedProcess } from './reaper.ts';
 import { type ProcessStdio, type StdioPaths, within } from './stdio.ts';
 import type { TaskEvents } from './task-events.ts';
@@ -50,8 +53,9 @@ export class Task {
   /** The runtime is at something. */
   changing = false;
   #telling: Telling | undefined;
-  /** Names of what is kept of each process. */
-  readonly #kept = new WeakMap<TaskProcess, string>();
+  readonly kept: KeptFds;
+  readonly ends: EndSteps;
+  #oom: OomWatch | undefined;
   readonly #execs = new Map<string, Exec>();
 
   constructor(request: TaskRequest, around: TaskSurroundings) {
@@ -59,6 +63,8 @@ export class Task {
     this.around = around;
     this.runtime = new OciRuntime(request.runtime, join(request.bundle, 'log.json'));
     this.init = new TaskProcess('', pathsOf(request));
+    this.ends = new EndSteps(this.init);
+    this.kept = new KeptFds(around.fds, `${request.namespace}/${request.id}`);
   }
 
   /** The first process for '', else an exec. @throws not_found */
@@ -71,6 +77,11 @@ export class Task {
     const exec = this.#execs.get(execId);
     if (exec === undefined) throw notFound(`process does not exist ${execId}`);
     return exec;
+  }
+
+  /** The first one and all execs. */
+  get processes(): TaskProcess[] {
+    return [this.init, ...this.execs];
   }
 
   get execs(): TaskProcess[] {
@@ -100,39 +111,19 @@ export class Task {
       ...{ namespace, id, execId, ioUid, ioGid, found, logs: this.around.logs },
       prefix: stdioPrefix(bundle, execId),
       consoleSocketPath: () => this.around.consoleSocketPath(),
-      changed: () => queueMicrotask(() => this.keep(process)),
+      changed: () => queueMicrotask(() => this.kept.update(process)),
     });
   }
 
-  /** Has what a process must not lose kept for the next shim; called whenever that has changed. */
-  keep(process: TaskProcess, always = false): void {
-    const held = process.held();
-    const names = Object.keys(held).join();
-    if (!always && names === (this.#kept.get(process) ?? '')) return;
-    this.#kept.set(process, names);
-    this.around.fds.set(this.keyOf(process.execId), held);
-  }
-
-  /** The store has lost everything. */
+  /** The store of descriptors has lost everything. */
   keepAgain(): void {
-    for (const process of [this.init, ...this.execs]) this.keep(process, true);
+    for (const process of this.processes) this.kept.update(process, true);
   }
 
   /** Lets go of all that belongs to a process. */
   close(process: TaskProcess): void {
     process.close();
-    this.keep(process);
-  }
-
-  /** Names of all its processes in the store of descriptors. */
-  keys(): string[] {
-    return [this.init, ...this.execs].map(({ execId }) => this.keyOf(execId));
-  }
-
-  /** Name of a process in the store of descriptors. */
-  keyOf(execId: string): string {
-    const { namespace, id } = this.request;
-    return `${namespace}/${id}/${execId}`;
+    this.kept.update(process);
   }
 
   /** The runtime has made it: it is written down and followed. */
@@ -140,7 +131,7 @@ export class Task {
     process.setWatched(watched);
     process.status = 'created';
     this.save();
-    this.keep(process);
+    this.kept.update(process);
     this.follow(process, watched);
   }
 
@@ -152,13 +143,14 @@ export class Task {
 
   /** Tells the exit of a process when it comes. */
   follow(process: TaskProcess, watched: WatchedProcess): void {
+    if (process === this.init) setImmediate(() => this.#watchOom());
     void this.#untilExit(process, watched);
   }
 
   exited(process: TaskProcess, exit: ProcessExit): void {
     process.finish(exit);
     this.tell('exited', process);
-    this.keep(process);
+    this.kept.update(process);
   }
 
   /** Publishes what has become of a process; written down first, so that a kill in between loses no event. */
@@ -182,14 +174,25 @@ export class Task {
   /** Writes everything down for the next shim. */
   save(): void {
     if (!existsSync(this.request.bundle)) return;
-    const processes = [this.init, ...this.execs].map((process) => process.record());
+    const processes = this.processes.map((process) => process.record());
     const { changing } = this;
     writeRecord({ ...this.request, format: 1, processes, telling: this.#telling, changing });
+  }
+
+  #watchOom(): void {
+    try {
+      if (this.init.exit === undefined)
+        this.#oom = new OomWatch(this.init.pid, () => this.around.events.oom(this));
+    } catch (error) {
+      this.around.log.debug({ id: this.request.id, error: messageOf(error) }, 'no notice of want of memory');
+    }
   }
 
   async #untilExit(process: TaskProcess, watched: WatchedProcess): Promise<void> {
     const exit = await process.drained(watched);
     if (process === this.init) await this.#execsEnded();
+    this.#oom?.check();
+    if (process === this.init) this.#oom?.[Symbol.dispose]();
     await process.exclusive(async () => this.exited(process, exit));
   }
 

@@ -16,7 +16,13 @@ function underCrun(file: string) {
   return spawnSync('unshare', args, { encoding: 'utf8', env, timeout: 120_000 });
 }
 
-for (const file of ['tasks.test.ts', 'resilience.test.ts', 'kill-shim.test.ts']) {
+for (const file of [
+  'tasks.test.ts',
+  'resilience.test.ts',
+  'kill-shim.test.ts',
+  'streams.test.ts',
+  'ends.test.ts',
+]) {
   test(`all of ${file} holds with crun too`, { skip: noCrun ? 'crun is not installed' : false }, () => {
     const { status, stdout } = underCrun(file);
     assert.equal(status, 0, stdout);
