@@ -44,7 +44,7 @@ async function applyToFile(
   message: JobMessage<ApplyJob>,
   { path, lowest }: FileTarget,
 ): Promise<ApplyOutcome> {
-  await using output = new LayerOutput(path, message.job.sync);
+  await using output = new LayerOutput(path);
   const builder = new LayerBuilder(message.job.limits, { lowest });
   const { diffId, sizeBytes } = await untar(message, builder, (chunk) => output.write(chunk));
   output.finish(builder, diffId);

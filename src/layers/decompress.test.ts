@@ -62,6 +62,20 @@ for (const igzip of [true, false])
         assert.equal(await read(Buffer.concat([head, fields, body]), step), 'data');
     });
 
+    test('estargz is a gzip whose members are files, with a footer that says where its index is', async () => {
+      const extra = Buffer.from('SG\x16\0' + '0000000000001000STARGZ', 'latin1');
+      const footer = Buffer.concat([
+        Buffer.from([0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, extra.length, 0]),
+        extra,
+        Buffer.from([1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]),
+      ]);
+      assert.equal(footer.length, 51);
+      const files = ['file one', 'file two', 'stargz.index.json'].map((text) => gzipSync(text, { level: 9 }));
+      const bytes = Buffer.concat([...files, footer]);
+      for (const step of [1, 13, 1000])
+        assert.equal(await read(bytes, step), 'file onefile twostargz.index.json');
+    });
+
     test('is refused when cut, changed or followed by something else', async () => {
       const bytes = gzipSync(text);
       for (const length of [0, 1, 9, 10, 11, 1000, bytes.length - 9, bytes.length - 8, bytes.length - 1])
@@ -94,6 +108,17 @@ test('members and frames are read one after the other, in chunks of any size', a
     assert.equal(await inflated(gzip, gzipType, step), 'onetwo');
     assert.equal(await inflated(zstd, zstdType, step), 'onetwo');
   }
+});
+
+test('zstd:chunked is zstd with its index in skippable frames behind the data', async () => {
+  const index = Buffer.concat([Buffer.from('502a4d1810000000', 'hex'), Buffer.alloc(16, 'i')]);
+  const footer = Buffer.concat([
+    Buffer.from('502a4d1840000000', 'hex'),
+    Buffer.alloc(56, 1),
+    Buffer.from('GNUlInUx'),
+  ]);
+  const bytes = Buffer.concat([zstdCompressSync('file one'), zstdCompressSync('file two'), index, footer]);
+  for (const step of [1, 13, 1000]) assert.equal(await inflated(bytes, zstdType, step), 'file onefile two');
 });
 
 test('a flood of skippable frames or empty members comes to nothing', async () => {

@@ -24,17 +24,15 @@ const writeBackBytes = 8 << 20;
 export class LayerOutput implements AsyncDisposable {
   readonly #fd: Fd;
   readonly #path: string;
-  readonly #durable: boolean;
   #dataBytes = 0;
   /** Up to here the disk was asked to begin. */
   #writtenBack = 0;
   /** While it is being asked, which may take as long as its queue is full. */
   #writeBack: Promise<void> | undefined;
 
-  /** @param durable it will be synced. @throws failed_precondition when there is something at `path` already */
-  constructor(path: string, durable: boolean) {
+  /** @throws failed_precondition when there is something at `path` already */
+  constructor(path: string) {
     this.#path = path;
-    this.#durable = durable;
     this.#fd = openAt(AT_FDCWD, path, O_RDWR | O_CREAT, 0o600);
     if (fstatSync(this.#fd.fd).size === 0) return;
     this.#fd.close();
@@ -47,13 +45,13 @@ export class LayerOutput implements AsyncDisposable {
     this.#dataBytes += chunk.length;
     if (at + chunk.length > maxFileBytes) throw this.#tooLarge();
     writeAll(this.#fd.fd, chunk, at);
-    if (this.#durable) this.#startWriteBack();
+    this.#startWriteBack(dataAt + this.#dataBytes, writeBackBytes);
   }
 
-  #startWriteBack(): void {
+  /** Of what is new, if that is enough: the file is synced before its snapshot is committed, which then waits less. */
+  #startWriteBack(to: number, enoughBytes: number): void {
     const from = this.#writtenBack;
-    const to = dataAt + this.#dataBytes;
-    if (this.#writeBack !== undefined || to - from < writeBackBytes) return;
+    if (this.#writeBack !== undefined || to - from < enoughBytes) return;
     this.#writtenBack = to;
     this.#writeBack = startWriteBack(this.#fd, from, to - from).finally(() => {
       this.#writeBack = undefined;
@@ -87,6 +85,7 @@ export class LayerOutput implements AsyncDisposable {
       chunks: layout.chunks.size > 0,
     };
     writeAll(fd, encodeSuperblock(record), superblock.at);
+    this.#startWriteBack(fileBytes, 0);
   }
 
   /** Puts everything on disk; the name in its directory is the caller's. */
