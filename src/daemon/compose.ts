@@ -127,8 +127,10 @@ function openTransfers(
 function openTasks(config: Config, { state }: Layout, version: string, events: Events, log: Log): Tasks {
   const { logLevel, ociRuntime, runtimes, address } = config;
   const debug = logLevel === 'debug' || logLevel === 'trace';
-  const publishBinary = fileURLToPath(new URL('../../bin/berthd', import.meta.url));
-  const daemon = { address, publishBinary, version, startTimeoutMs: config.shimStartTimeoutMs };
+  const [publishBinary = '', logProgram = ''] = ['berthd', 'berth-log'].map((name) =>
+    fileURLToPath(new URL(`../../bin/${name}`, import.meta.url)),
+  );
+  const daemon = { address, publishBinary, logProgram, version, startTimeoutMs: config.shimStartTimeoutMs };
   const environment = shimEnvironment();
   return new Tasks({ stateDir: state, environment, debug, ociRuntime, runtimes, daemon, events, log });
 }

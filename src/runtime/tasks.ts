@@ -29,7 +29,9 @@ export interface TasksOptions extends ShimLaunch {
   /** OCI runtime of tasks whose caller names none: a path or a name. Default: the shim's choice, crun where it can run. */
   readonly ociRuntime?: string;
   /** What shims of others are told of this daemon. Default: a socket in the state directory, `berthd` to publish with. */
-  readonly daemon?: Partial<Pick<DaemonEnds, 'address' | 'publishBinary' | 'version' | 'startTimeoutMs'>>;
+  readonly daemon?: Partial<
+    Pick<DaemonEnds, 'address' | 'publishBinary' | 'logProgram' | 'version' | 'startTimeoutMs'>
+  >;
   /** Shims of runtimes that are not found by their name: path of a program by name, e.g. `io.containerd.kata.v2`. */
   readonly runtimes?: Readonly<Record<string, string>>;
 }
@@ -333,6 +335,7 @@ function daemonEnds({ stateDir, environment, debug, daemon = {} }: TasksOptions)
   return {
     address: join(stateDir, 'berth.sock'),
     publishBinary: 'berthd',
+    logProgram: '/usr/bin/berth-log',
     version: '',
     startTimeoutMs: 30_000,
     ...daemon,

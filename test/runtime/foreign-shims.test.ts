@@ -6,6 +6,7 @@ import { type BerthClient, connect } from '../../src/client/index.ts';
 import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2, shim1, shim2 } from '../kit/paths.ts';
+import { TestRegistry } from '../kit/registry.ts';
 import { type RunResult, run } from '../kit/run.ts';
 import { makeRootfs, until } from './harness.ts';
 
@@ -180,6 +181,32 @@ for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim
   });
 }
 
+test('detached containers of berth have logs, streams apart, whosever shim runs them', async () => {
+  await using registry = await TestRegistry.start();
+  const image = await registry.pushBusybox();
+  await client.images.pull(image).image();
+  for (const runtime of [shim1, shim2]) {
+    const args = ['sh', '-c', 'echo out; echo err >&2; exec sleep 1000'];
+    const { id, logUri } = await client.containers.create({ image, args, logs: true, runtime });
+    using task = await client.tasks.create(id, { logUri });
+    await task.start();
+    const log = join(daemon.root, 'logs', namespace, id, 'log');
+    const lines = () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1) : []);
+    await until(() => lines().length === 2, 'two lines');
+    assert.deepEqual(
+      lines()
+        .map((line) => line.split(' ').slice(1).join(' '))
+        .sort(),
+      ['stderr F err', 'stdout F out'],
+    );
+    await client.containers.remove(id, { force: true });
+  }
+  await until(
+    () => !processesOf(daemon.dir).some((pid) => commandOf(pid).includes('log-program')),
+    'the end of the loggers',
+  );
+});
+
 test('a shim by name is one of the search path; one that is not there is said in containerd’s words', async () => {
   const { stderr } = await ctr(`run --rm --runtime io.containerd.nope.v9 --rootfs ${daemon.dir}/r x true`);
   assert.match(stderr, /binary not installed "containerd-shim-nope-v9"/);
@@ -206,7 +233,7 @@ test('nothing is left of any shim', () => {
   assert.deepEqual(bundles(), []);
   const left = processesOf(daemon.dir).map(commandOf);
   assert.deepEqual(
-    left.filter((command) => !/berthd|daemon\/main|berth-shim/.test(command)),
+    left.filter((command) => !/berthd|daemon\/main|berth-shim|^sleep 2147483647/.test(command)),
     [],
   );
   assert.doesNotMatch(readFileSync(daemon.logFile, 'utf8'), /task of a dead shim is left/);

@@ -114,7 +114,9 @@ export class ForeignTasks implements Disposable {
   }
 
   async #make(ctx: Context, made: ForeignTask, task: NewTask): Promise<number> {
-    const { containerId: id, stdin, stdout, stderr, terminal, options } = task;
+    const { containerId: id, stdin, terminal, options } = task;
+    const { logProgram } = this.#daemon;
+    const [stdout, stderr] = [foreignLog(task.stdout, logProgram), foreignLog(task.stderr, logProgram)];
     const rootfs = task.rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
     const more = options === undefined ? {} : { options: toAny(options) };
     const request = { id, bundle: made.target.bundle, rootfs, stdin, stdout, stderr, terminal, ...more };
@@ -201,5 +203,9 @@ export class ForeignTasks implements Disposable {
       this.#events.publish(ctx, topic, event);
   }
 }
+
+/** Log files in formats of ours, `cri:///path` and `json:///path`, are written by a program that the shim starts. */
+const foreignLog = (uri: string, program: string): string =>
+  /^(cri|json):\/\//.test(uri) ? `binary://${program}?to=${encodeURIComponent(uri)}` : uri;
 
 const keyOf = (namespace: string, id: string): string => `${namespace}/${id}`;

@@ -16,6 +16,8 @@ export interface DaemonEnds {
   readonly address: string;
   /** Program whose `publish` command takes events of shims that know no ttrpc. */
   readonly publishBinary: string;
+  /** Program that writes log files for shims that only know programs to log to. */
+  readonly logProgram: string;
   /** Where new shims may put their sockets. */
   readonly socketDir: string;
   readonly environment: Readonly<Record<string, string>>;
