@@ -94,8 +94,14 @@ export async function compose(
   };
 }
 
-const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: Log) =>
-  openOverlayDriver({ root: join(snapshots, 'overlayfs'), layers, mode: layerMode, log });
+const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: Layout, log: Log) =>
+  openOverlayDriver({
+    root: join(snapshots, 'overlayfs'),
+    layers,
+    mode: layerMode,
+    slowChown: slowChown ? 'fallback' : 'never',
+    log,
+  });
 
 function openTransfers(
   current: () => Config,
