@@ -24,6 +24,7 @@ import { statAt } from '../../src/sys/stat.ts';
 import { mountTemporarily, type TempMount } from '../../src/sys/temp-mount.ts';
 import { getXattr, listXattrs } from '../../src/sys/xattr.ts';
 import { fsckErofs, layerMount } from '../kit/layer-files.ts';
+import { busyboxLayers } from '../kit/layer-images.ts';
 import { base256, dir, file, hardlink, member, symlink, type TarMember, tar } from '../kit/tar-builder.ts';
 import { readTree } from '../kit/tree.ts';
 import { applyTar, makeSandbox, type Sandbox } from './sandbox.ts';
@@ -293,6 +294,17 @@ test('an archive without its last padding, or with something behind its end, is 
     await using mounted = await mountTemporarily(layerMount(layerFile));
     assert.equal(readFileSync(join(mounted.path, 'd/f'), 'utf8'), 'x'.repeat(700));
   }
+});
+
+test('programs run from it', async () => {
+  using sandbox = makeSandbox();
+  const [busybox] = busyboxLayers(sandbox.path);
+  assert.ok(busybox);
+  await using mounted = await mountLayer(sandbox, readFileSync(busybox));
+  assert.equal(
+    execFileSync(join(mounted.path, 'bin/busybox'), ['echo', 'runs'], { encoding: 'utf8' }),
+    'runs\n',
+  );
 });
 
 test('layers of nothing are layers too', async () => {
