@@ -38,26 +38,37 @@ need_containerd_from_sid() {
   cp "$root/usr/bin/ctr" "$tools/containerd/ctr"
 }
 
-# erofs-utils 1.9 of Debian sid (bookworm's knows no 512-byte blocks), with the libraries it wants, unpacked.
-need_erofs_utils() {
-  [ -x "$tools/erofs/bin/fsck.erofs" ] && return
-  say "unpacking Debian sid's erofs-utils"
-  local work root=$tools/erofs/root name; work=$(mktemp -d)
-  mkdir -p "$work"/{lists,cache/archives} "$root" "$tools/erofs/bin"
+# unpack_sid DIR PACKAGE PROGRAM…: a package of Debian sid and what it wants, unpacked in DIR/root; DIR/bin has its programs,
+# run with their own libc by its own loader, so that they run on an older Debian.
+unpack_sid() {
+  local dir=$1 package=$2 work root=$1/root name; shift 2
+  say "unpacking Debian sid's $package"
+  work=$(mktemp -d)
+  mkdir -p "$work"/{lists,cache/archives} "$root" "$dir/bin"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$work/sources.list"
   touch "$work/status"
   local apt=(apt-get -qq -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$work/lists"
-    -o "Dir::State::Status=$work/status" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
-  "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends --download-only erofs-utils >&2 ||
-    die "apt-get could not download erofs-utils of sid"
+    -o "Dir::State::Status=$work/status" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false)
+  "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends --download-only "$package" >&2 ||
+    die "apt-get could not download $package of sid"
   for name in "$work"/cache/archives/*.deb; do dpkg -x "$name" "$root"; done
   rm -rf "$work"
-  # Its own libc, by its own loader, so that it runs on an older Debian.
   local loader; loader=$(echo "$root"/usr/lib/*/ld-linux-*.so.*)
-  for name in fsck.erofs dump.erofs mkfs.erofs; do
-    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$root/usr/bin/$name" >"$tools/erofs/bin/$name"
-    chmod +x "$tools/erofs/bin/$name"
+  for name in "$@"; do
+    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$root/usr/bin/$name" >"$dir/bin/$name"
+    chmod +x "$dir/bin/$name"
   done
+}
+
+# erofs-utils 1.9: bookworm's knows no 512-byte blocks.
+need_erofs_utils() {
+  [ -x "$tools/erofs/bin/fsck.erofs" ] || unpack_sid "$tools/erofs" erofs-utils fsck.erofs dump.erofs mkfs.erofs
+}
+
+# A snapshotter of others that runs images before their layers are here.
+need_soci() {
+  need_packages fuse3
+  [ -x "$tools/soci/bin/soci" ] || unpack_sid "$tools/soci" soci-snapshotter soci soci-snapshotter-grpc
 }
 
 # criu 4 of Debian sid, to checkpoint with: bookworm's 3.17 fails on new kernels. It runs through sid's own loader.

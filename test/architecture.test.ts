@@ -52,6 +52,7 @@ const mayImport: Record<string, readonly string[]> = {
     'storage',
   ],
   daemon: [
+    'client',
     'errors',
     'async',
     'sys',

@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context, Log } from '../async/context.ts';
+import { Connection } from '../client/connection.ts';
+import { remoteSnapshotter } from '../client/snapshots.ts';
 import { LocalContainers } from '../containers/local-containers.ts';
 import { openLocalBlobs } from '../content/local/local-blobs.ts';
 import type { Events } from '../events/events.ts';
@@ -13,12 +15,13 @@ import { applyTargets } from '../snapshots/apply-target.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { openNativeDriver } from '../snapshots/native/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
+import { proxyDriver } from '../snapshots/proxy/driver.ts';
 import { LocalStorage } from '../storage/local-storage.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
-import type { Config } from './config/config.ts';
+import type { Config, ProxyPlugin } from './config/config.ts';
 import type { Layout } from './directories.ts';
 import { shimEnvironment } from './shim-environment.ts';
 import { readOrMakeUuid } from './uuid.ts';
@@ -53,6 +56,7 @@ export async function compose(
   const drivers = [
     opened.use(await openOverlay(config, layout, log)),
     await openNativeDriver(join(layout.snapshots, 'native')),
+    ...Object.entries(config.proxySnapshotters).map(([name, plugin]) => openProxy(name, plugin, opened, log)),
   ];
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
@@ -94,14 +98,26 @@ export async function compose(
   };
 }
 
-const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: Layout, log: Log) =>
-  openOverlayDriver({
-    root: join(snapshots, 'overlayfs'),
-    layers,
-    mode: layerMode,
-    slowChown: slowChown ? 'fallback' : 'never',
-    log,
-  });
+const remoteSnapshotters = ({ proxySnapshotters }: Config): Set<string> =>
+  new Set(
+    Object.entries(proxySnapshotters)
+      .filter(([, { exports }]) => exports.enable_remote_snapshot_annotations === 'true')
+      .map(([name]) => name),
+  );
+
+function openProxy(
+  name: string,
+  { address, capabilities, exports }: ProxyPlugin,
+  opened: AsyncDisposableStack,
+  log: Log,
+): SnapshotDriver {
+  const connection = opened.use(new Connection({ address, namespace: 'default', timeoutMs: 60_000 }));
+  const snapshotter = remoteSnapshotter(connection, name);
+  return proxyDriver({ name, snapshotter, capabilities, exports, log });
+}
+
+const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: Log) =>
+  openOverlayDriver({ root: join(snapshots, 'overlayfs'), layers, mode: layerMode, log });
 
 function openTransfers(
   current: () => Config,
@@ -119,6 +135,7 @@ function openTransfers(
     snapshotters,
     applyTarget: applyTargets(drivers),
     defaultSnapshotter: 'overlayfs',
+    remoteSnapshotters: remoteSnapshotters(current()),
     platform: hostPlatform(),
     hostsDirs: () => current().hostsDirs,
     contentRoot: layout.content,

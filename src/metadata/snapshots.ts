@@ -1,6 +1,6 @@
 import type { Context } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
-import { dataLoss, failedPrecondition, invalidArgument } from '../errors/error.ts';
+import { alreadyExists, dataLoss, failedPrecondition, invalidArgument } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import { makeEvent } from '../events/topics.ts';
 import { labelNames } from '../oci/label-names.ts';
@@ -162,11 +162,25 @@ export class SnapshotRecords implements Snapshotter {
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#forget(ctx, row.id));
     const snapshot = this.#driverSnapshot(row, wanted.labels);
-    await this.#named(this.#keeper.driver.create(snapshot));
+    const target = labelOf(wanted.labels, labelNames.snapshotRef);
+    if ((await this.#named(this.#keeper.driver.create(snapshot))) === 'committed' && target !== undefined) {
+      await this.#adopt(place, wanted, row, target);
+      undo.move();
+      throw targetExists(target);
+    }
     const mounts = await this.#named(this.#keeper.driver.mounts(snapshot));
     await this.#records.db.write((tx) => recordReady(tx, place, wanted, row.id));
     undo.move();
     return mounts;
+  }
+
+  /** What a remote snapshotter has already becomes the committed snapshot that was asked for. */
+  async #adopt(place: Place, wanted: NewSnapshot, row: SnapshotRow, name: string): Promise<void> {
+    const usage = await this.#keeper.driver.usage(this.#driverSnapshot(row, wanted.labels));
+    await this.#records.db.write((tx) => {
+      recordReady(tx, place, wanted, row.id);
+      recordCommit(tx, place, row, { name, labels: wanted.labels, usage });
+    });
   }
 
   /** A driver knows numbers: what it has lost is told by name. @throws data_loss */
@@ -224,6 +238,9 @@ export class SnapshotRecords implements Snapshotter {
     return driverSnapshot(this.#records.db, row, labels);
   }
 }
+
+const targetExists = (name: string) =>
+  alreadyExists(`target snapshot ${JSON.stringify(name)}: already exists`);
 
 function fieldOf(info: SnapshotInfo, [field, ...rest]: readonly string[]): string | undefined {
   if (field === 'name') return info.name;

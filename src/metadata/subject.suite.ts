@@ -32,7 +32,7 @@ export class MemoryDriver implements SnapshotDriver {
   constructor(name = 'overlayfs') {
     this.name = name;
   }
-  async create(snapshot: DriverSnapshot): Promise<void> {
+  async create(snapshot: DriverSnapshot): Promise<undefined> {
     this.directories.set(snapshot.id, snapshot);
     if (this.failure) throw this.failure;
   }

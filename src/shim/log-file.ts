@@ -33,9 +33,9 @@ export class LogFile implements Disposable {
   }
 
   /** Appends all of it, or nothing where the disk is full: then these lines are lost, and nothing else. */
-  append(text: string, encoding: 'latin1' | 'utf8'): void {
-    const bytes = encoded(text, encoding);
+  append(text: string): void {
     try {
+      const bytes = Buffer.from(text, 'latin1');
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
       this.#size += bytes.length;
     } catch (error) {
@@ -73,15 +73,6 @@ export class LogFile implements Disposable {
       // A device, or a disk that fails: what is in it stays.
     }
   }
-}
-
-/** Used again for each batch: one at a time is written, and garbage of this size is slow to go. */
-let scratch = Buffer.allocUnsafeSlow(256 * 1024);
-
-function encoded(text: string, encoding: 'latin1' | 'utf8'): Buffer {
-  const needed = encoding === 'latin1' ? text.length : text.length * 3;
-  if (needed > scratch.length) scratch = Buffer.allocUnsafeSlow(needed);
-  return scratch.subarray(0, scratch.write(text, encoding));
 }
 
 function openLog(path: string): [fd: number, ino: bigint, size: number] {

@@ -1,12 +1,12 @@
 import { pollReadable } from '../sys/ffi.ts';
 import { LogFile } from './log-file.ts';
-import { encodings, formatters, nowNano } from './log-lines.ts';
+import { formatters, nowNano } from './log-lines.ts';
 import type { LogRequest } from './log-request.ts';
 import { LogState } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
 /** Most that is taken at a time; less where files are to be put aside at a size. */
-const batchBytes = 64 * 1024;
+const batchBytes = 256 * 1024;
 const minBatchBytes = 4096;
 const pauseMs = 1000;
 /** Batches of one stream before others have their turn. */
@@ -105,7 +105,7 @@ export class LogPump implements Disposable {
       atEnd,
     );
     if (consumed === 0) return;
-    this.#file.append(text, encodings[this.#request.format]);
+    this.#file.append(text);
     stream.consume(consumed);
     this.#commit();
     stream.trim();

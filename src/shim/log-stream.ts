@@ -16,7 +16,6 @@ export class LogStream implements Disposable {
   #end: number;
   #consumed: number;
   #punched: number;
-  #buffer = Buffer.alloc(0);
   /** Everything between `#consumed` and `#end`. */
   #pending: Buffer;
 
@@ -43,11 +42,8 @@ export class LogStream implements Disposable {
   take(maxBytes: number): number | undefined {
     const moved = splice(this.fifo, this.#spool, maxBytes, this.#end);
     if (moved === undefined || moved === 0) return moved;
-    const rest = this.#pending.length;
-    if (rest + moved > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(rest + moved);
-    this.#pending.copy(this.#buffer);
-    readSync(this.#spool, this.#buffer, rest, moved, this.#end);
-    this.#pending = this.#buffer.subarray(0, rest + moved);
+    const fresh = this.#read(this.#end, this.#end + moved);
+    this.#pending = this.#pending.length === 0 ? fresh : Buffer.concat([this.#pending, fresh]);
     this.#end += moved;
     return moved;
   }

@@ -16,8 +16,11 @@ export interface SnapshotDriver {
   readonly exports?: Readonly<Record<string, string>>;
   /** Told once, before anything else, which active snapshots and views there are. Returns at once, works on. */
   restore?(standing: readonly DriverSnapshot[]): void;
-  /** Makes the directories of a new snapshot. `parents`: nearest first. Idempotent. */
-  create(snapshot: DriverSnapshot): Promise<void>;
+  /**
+   * Makes the directories of a new snapshot. `parents`: nearest first. Idempotent. `committed`: it has the layer that the
+   * label `containerd.io/snapshot.ref` names already, and there is nothing to write.
+   */
+  create(snapshot: DriverSnapshot): Promise<'committed' | undefined>;
   /** The mounts of a snapshot that exists; what they name is there to be mounted. @throws LostSnapshot */
   mounts(snapshot: DriverSnapshot): Promise<Mount[]>;
   /** Makes an active snapshot durable and immutable; returns its usage. */

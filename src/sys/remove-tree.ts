@@ -19,23 +19,15 @@ export async function removeTree(path: string): Promise<void> {
   const parent = openIfThere(dirname(path));
   if (!parent) return;
   using dir = parent;
-  const closing = new Set<Promise<void>>();
   let sliceStart = performance.now();
-  for (const closed of steps(dir, basename(path))) {
-    if (closed) {
-      closing.add(closed);
-      void closed.then(() => closing.delete(closed));
-    }
-    if (closing.size >= MAX_CLOSING) await Promise.race(closing);
+  for (const _ of steps(dir, basename(path))) {
     if (performance.now() - sliceStart < SLICE_MS) continue;
     await setImmediate();
     sliceStart = performance.now();
   }
-  await Promise.all(closing);
 }
 
 const SLICE_MS = 5;
-const MAX_CLOSING = 8;
 
 interface Removal {
   readonly root: Fd;
@@ -46,10 +38,8 @@ const MAX_DEPTH = 32;
 /** One round takes 32 levels off the deepest tree, and whatever was added or swapped during the last one. */
 const MAX_ROUNDS = 10_000;
 
-type Steps = Generator<Promise<void> | undefined, void>;
-
-/** The work, with a pause offered at each entry, and the closing of each directory that is gone. */
-function* steps(dir: Fd, name: Path): Steps {
+/** The work, with a pause offered at each entry. */
+function* steps(dir: Fd, name: Path): Generator<void> {
   const top = removeFileOrOpen(dir, name);
   if (!top) return;
   using root = top;
@@ -57,22 +47,26 @@ function* steps(dir: Fd, name: Path): Steps {
   const removal: Removal = { root, hoisted: 0 };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     yield* removeEntries(removal, root, 0);
-    if (!rmdirIfEmpty(dir, name)) continue;
-    yield root.closeAside();
-    return;
+    if (rmdirIfEmpty(dir, name)) return;
   }
   throw failedPrecondition(`${pathText(name)} fills up while it is being removed`);
 }
 
-function* removeEntries(removal: Removal, dir: Fd, depth: number): Steps {
+function* removeEntries(removal: Removal, dir: Fd, depth: number): Generator<void> {
   for (const name of readdirSync(dir.procPath, { encoding: 'buffer' })) {
-    yield undefined;
+    yield;
     const child = unlessSwapped(() => removeFileOrOpen(dir, name));
     if (child) yield* removeDirectory(removal, dir, name, child, depth);
   }
 }
 
-function* removeDirectory(removal: Removal, dir: Fd, name: Buffer, opened: Fd, depth: number): Steps {
+function* removeDirectory(
+  removal: Removal,
+  dir: Fd,
+  name: Buffer,
+  opened: Fd,
+  depth: number,
+): Generator<void> {
   using child = opened;
   // Too deep: move it up to the root of the tree, which is read again until it is empty.
   if (depth >= MAX_DEPTH) {
@@ -81,7 +75,6 @@ function* removeDirectory(removal: Removal, dir: Fd, name: Buffer, opened: Fd, d
   }
   yield* removeEntries(removal, child, depth + 1);
   rmdirIfEmpty(dir, name);
-  yield child.closeAside();
 }
 
 /** Unlinks what is no directory; opens what is one. Gone already counts as removed. */

@@ -5,6 +5,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isLayerType } from '../oci/media-types.ts';
 import type { Platform } from '../oci/platform.ts';
+import { formatReference } from '../oci/reference.ts';
 import type { RegistrySession } from '../registry/session.ts';
 import { ensureBlob } from './blobs.ts';
 import type { Incoming, Reservation } from './disk-space.ts';
@@ -14,6 +15,7 @@ import type { TransferParts } from './parts.ts';
 import type { Plan } from './plan.ts';
 import { imageFor, type PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
+import { fetchedLater } from './remote-snapshotters.ts';
 import { snapshotterOf, unpackImage } from './unpack.ts';
 
 /** A plan to carry out. */
@@ -29,23 +31,32 @@ export interface Work {
 /** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
 export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
   const blobs = blobsOf(work.plan.images);
-  using room = await reserve(parts, ctx, blobs.values(), work);
+  const later = fetchedLater(parts, work);
+  const now = [...blobs.values()].filter(({ descriptor }) => !later.has(descriptor.digest));
+  using room = await reserve(parts, ctx, now, work);
   const customer = notedBy(room, work.customer);
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
   const fetched = new Map<Digest, Promise<void>>();
-  for (const [digest, wanted] of blobs)
-    fetched.set(
-      digest,
-      group.run(() => fetchOne(parts, inner, { ...work, customer }, wanted)),
-    );
-  const ready = async ({ digest }: Descriptor) => fetched.get(digest);
+  const fetch = (wanted: WantedBlob): Promise<void> => {
+    const { digest } = wanted.descriptor;
+    const known =
+      fetched.get(digest) ?? group.run(() => fetchOne(parts, inner, { ...work, customer }, wanted));
+    fetched.set(digest, known);
+    return known;
+  };
+  for (const wanted of now) void fetch(wanted);
+  const ready = async ({ digest }: Descriptor) => {
+    const wanted = blobs.get(digest);
+    if (wanted !== undefined) await fetch(wanted);
+  };
   for (const { snapshotter, platform } of work.unpack)
     void group
       .run(async () => {
         const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
-        await unpackImage(parts, inner, { image, snapshotter: into, customer, ready });
+        const reference = formatReference(work.session.reference);
+        await unpackImage(parts, inner, { image, snapshotter: into, customer, reference, ready });
       })
       .catch(() => {}); // join throws it
   if (work.allMetadata) void group.run(() => work.plan.readOthers(group.signal)).catch(() => {});

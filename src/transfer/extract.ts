@@ -14,13 +14,16 @@ import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import type { PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
+import { remoteLabels } from './remote-snapshotters.ts';
 import { type LayerToWrite, type WrittenLayer, writeLayer } from './write-layer.ts';
 
 export interface UnpackRequest {
   readonly image: PlannedImage;
   readonly snapshotter: Snapshotter;
   readonly customer: Customer;
-  /** Resolves when the blob of a layer is in the content store. */
+  /** Where the image comes from; a remote snapshotter fetches from there by itself. */
+  readonly reference?: string;
+  /** Resolves when the blob of a layer is in the content store; asks for it where nobody has yet. */
   readonly ready: (layer: Descriptor) => Promise<void>;
 }
 
@@ -75,15 +78,15 @@ export async function extract(
     await parts.locks.acquire(`${snapshotter.name} ${namespaceOf(ctx)} ${layer.chainId}`, ctx.signal),
   );
   if (await isCommitted(parts, ctx, snapshotter, layer.chainId)) return finished(stack.move());
-  await abortable(request.ready(layer.descriptor), ctx.signal);
   const key = `extract-${Date.now()}-${randomBytes(3).toString('base64url')} ${layer.chainId}`;
-  const labels = { [labelNames.snapshotRef]: layer.chainId };
+  const labels = { ...remoteLabels(parts, request, layer), [labelNames.snapshotRef]: layer.chainId };
   const mounts = await prepare(parts, ctx, snapshotter, layer, key, labels);
   if (mounts === undefined) return finished(stack.move());
   let committed = false;
   stack.defer(() =>
     committed ? undefined : undo(ctx, 'remove snapshot', (late) => snapshotter.remove(late, key)),
   );
+  await abortable(request.ready(layer.descriptor), ctx.signal);
   const written = stack.use(await apply(parts, ctx, request, layer, mounts));
   const held = stack.move();
   return {

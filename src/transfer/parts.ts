@@ -23,6 +23,8 @@ export interface TransferOptions {
   /** What mounts of theirs mean to whoever applies a layer. */
   readonly applyTarget: FindApplyTarget;
   readonly defaultSnapshotter: string;
+  /** Names of those that may have a layer without its blob being here. Default: none. */
+  readonly remoteSnapshotters?: ReadonlySet<string>;
   readonly platform: Platform;
   /** Directories of hosts.toml folders for pulls that name none; asked on each pull. */
   readonly hostsDirs?: () => readonly string[];

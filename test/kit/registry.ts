@@ -21,12 +21,14 @@ export interface TestRegistryOptions {
   readonly login?: { readonly username: string; readonly password: string };
   /** Serve TLS with a certificate for 127.0.0.1 and localhost that {@link TestRegistry.caFile} vouches for. */
   readonly tls?: boolean;
+  /** An address of this machine to listen on. Default: 127.0.0.1. */
+  readonly ip?: string;
 }
 
 /** Debian's docker-registry on a free loopback port, with everything below one directory. Disposal leaves nothing. */
 export class TestRegistry implements AsyncDisposable {
   readonly dir: string;
-  /** `127.0.0.1:PORT`: the host part of references. */
+  /** `127.0.0.1:PORT`, or with another address: the host part of references. */
   readonly host: string;
   readonly caFile: string;
   readonly #child: ChildProcess;
@@ -43,16 +45,17 @@ export class TestRegistry implements AsyncDisposable {
   static async start(options: TestRegistryOptions = {}): Promise<TestRegistry> {
     mkdirSync(work, { recursive: true });
     const dir = mkdtempSync(join(work, 'registry-'));
+    const { ip = '127.0.0.1' } = options;
     const port = await freePort();
-    if (options.tls === true) await makeCertificate(dir);
+    if (options.tls === true) await makeCertificate(dir, ip);
     if (options.login !== undefined) await writeHtpasswd(dir, options.login);
     writeFileSync(join(dir, 'config.yml'), configText(dir, port, options));
     const child = spawn('docker-registry', ['serve', join(dir, 'config.yml')], {
       stdio: 'ignore',
       env: { PATH: process.env.PATH, OTEL_TRACES_EXPORTER: 'none' },
     });
-    await waitForPort(port, child);
-    return new TestRegistry(dir, `127.0.0.1:${port}`, child, options);
+    await waitForPort(ip, port, child);
+    return new TestRegistry(dir, `${ip}:${port}`, child, options);
   }
 
   /** A directory for `--hosts-dir` that trusts this registry's certificate. */
@@ -122,13 +125,17 @@ async function fillRootfs(rootfs: string): Promise<void> {
   writeFileSync(join(rootfs, 'etc/group'), 'root:x:0:\n');
 }
 
-function configText(dir: string, port: number, { login, tls }: TestRegistryOptions): string {
+function configText(
+  dir: string,
+  port: number,
+  { login, tls, ip = '127.0.0.1' }: TestRegistryOptions,
+): string {
   const auth = login === undefined ? '' : `auth: {htpasswd: {realm: test, path: ${dir}/htpasswd}}\n`;
   const certificate = tls === true ? `, tls: {certificate: ${dir}/cert.pem, key: ${dir}/key.pem}` : '';
   return (
     `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n` +
     `storage: {filesystem: {rootdirectory: ${dir}/data}, delete: {enabled: true}}\n` +
-    `${auth}http: {addr: "127.0.0.1:${port}", secret: test${certificate}}\n`
+    `${auth}http: {addr: "${ip}:${port}", secret: test${certificate}}\n`
   );
 }
 
@@ -139,13 +146,13 @@ async function writeHtpasswd(dir: string, { username, password }: { username: st
   writeFileSync(join(dir, 'htpasswd'), `${username}:${hash}\n`);
 }
 
-/** A certificate authority (`ca.pem`) and a server certificate (`cert.pem`, `key.pem`) for loopback. */
-export async function makeCertificate(dir: string): Promise<void> {
+/** A certificate authority (`ca.pem`) and a server certificate (`cert.pem`, `key.pem`) for loopback and `ip`. */
+export async function makeCertificate(dir: string, ip = '127.0.0.1'): Promise<void> {
   const openssl = (...args: string[]) => output('openssl', args, { cwd: dir });
   const request = ['req', '-newkey', 'rsa:2048', '-nodes', '-days', '2'];
   await openssl(...request, '-x509', '-subj', '/CN=berth test CA', '-keyout', 'ca.key', '-out', 'ca.pem');
   await openssl(...request, '-subj', '/CN=127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.csr');
-  writeFileSync(join(dir, 'san'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  writeFileSync(join(dir, 'san'), `subjectAltName=IP:127.0.0.1,IP:${ip},DNS:localhost\n`);
   const sign = ['x509', '-req', '-in', 'cert.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial'];
   await openssl(...sign, '-days', '2', '-extfile', 'san', '-out', 'cert.pem');
   readFileSync(join(dir, 'cert.pem'));
@@ -161,10 +168,10 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function waitForPort(port: number, child: ChildProcess): Promise<void> {
+async function waitForPort(ip: string, port: number, child: ChildProcess): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, ip);
     const up = await once(socket, 'connect').then(
       () => true,
       () => false,

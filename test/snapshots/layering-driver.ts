@@ -28,7 +28,7 @@ export class LayeringDriver implements SnapshotDriver {
   restore(standing: readonly DriverSnapshot[]): void {
     this.#driver.restore?.(standing);
   }
-  create(snapshot: DriverSnapshot): Promise<void> {
+  create(snapshot: DriverSnapshot): Promise<'committed' | undefined> {
     return this.#driver.create(snapshot);
   }
   mounts(snapshot: DriverSnapshot): Promise<Mount[]> {

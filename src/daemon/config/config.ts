@@ -24,8 +24,6 @@ export interface Config {
   readonly ociRuntime: string;
   /** How overlayfs keeps layers: as mounted files where that is possible, or as directories. */
   readonly layerMode: LayerMode;
-  /** May overlayfs give files other owners one by one where it cannot map them. */
-  readonly slowChown: boolean;
   /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
   readonly contentSharing: SharingPolicy;
   /** Shims' programs by runtime name; others are looked for in PATH. */
@@ -42,6 +40,18 @@ export interface Config {
   readonly partialDownloadsBytes: number;
   readonly partialDownloadsAgeMs: number;
   readonly gc: GcConfig;
+  /** Snapshotters in other processes, by name. */
+  readonly proxySnapshotters: Readonly<Record<string, ProxyPlugin>>;
+}
+
+/** A plug-in in another process, as containerd's `[proxy_plugins.NAME]` describes one. */
+export interface ProxyPlugin {
+  readonly type: 'snapshot';
+  /** Its gRPC socket, an absolute path. */
+  readonly address: string;
+  readonly capabilities: readonly string[];
+  /** Shown to clients; `enable_remote_snapshot_annotations = "true"` marks one that can do without layers' bytes. */
+  readonly exports: Readonly<Record<string, string>>;
 }
 
 /** Log levels, from everything to next to nothing. */
@@ -65,7 +75,6 @@ export const defaultConfig: Config = {
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
   layerMode: 'auto',
-  slowChown: false,
   contentSharing: 'shared',
   runtimes: {},
   shimStartTimeoutMs: 30_000,
@@ -75,4 +84,5 @@ export const defaultConfig: Config = {
   partialDownloadsBytes: 10 * 2 ** 30,
   partialDownloadsAgeMs: 24 * 60 * 60_000,
   gc: defaultGcConfig,
+  proxySnapshotters: {},
 };

@@ -4,7 +4,6 @@ import type { Config } from './config.ts';
 import {
   absolutePath,
   binary,
-  boolean,
   type Check,
   durationMs,
   fraction,
@@ -14,6 +13,7 @@ import {
   oneOf,
   pathList,
   pathsByName,
+  proxyPlugins,
 } from './values.ts';
 
 /** What a key of a file means: a check of its value and the setting it becomes. */
@@ -65,7 +65,7 @@ const common: Readonly<Record<string, Key>> = {
     integer(0, 256),
   ),
   'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
-  'plugins.io.containerd.snapshotter.v1.overlayfs.slow_chown': key('slowChown', boolean),
+  proxy_plugins: key('proxySnapshotters', proxyPlugins),
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),
   'berth.stall_timeout': key('stallTimeoutMs', durationMs),

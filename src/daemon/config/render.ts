@@ -19,6 +19,7 @@ export function renderConfig(config: Config): string {
       partial_downloads_age: `${config.partialDownloadsAgeMs}ms`,
       shim_start_timeout: `${config.shimStartTimeoutMs}ms`,
     },
+    proxy_plugins: config.proxySnapshotters,
     plugins: {
       'io.containerd.gc.v1.scheduler': {
         pause_threshold: config.gc.pauseThreshold,
@@ -28,10 +29,7 @@ export function renderConfig(config: Config): string {
         startup_delay: `${config.gc.startupDelayMs}ms`,
       },
       'io.containerd.metadata.v1.bolt': { content_sharing_policy: config.contentSharing },
-      'io.containerd.snapshotter.v1.overlayfs': {
-        layers: config.layerMode,
-        slow_chown: config.slowChown,
-      },
+      'io.containerd.snapshotter.v1.overlayfs': { layers: config.layerMode },
       'io.containerd.transfer.v1.local': {
         config_path: config.hostsDirs.join(':'),
         max_concurrent_downloads: config.maxConcurrentDownloads,

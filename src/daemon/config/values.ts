@@ -1,3 +1,5 @@
+import type { ProxyPlugin } from './config.ts';
+
 /** Checks one value of a configuration file. Returns it in the shape of Config, or throws a RangeError that says what is allowed. */
 export type Check<T> = (value: unknown) => T;
 
@@ -21,10 +23,6 @@ export const binary: Check<string> = (value) =>
   typeof value === 'string' && (value === '' || value.startsWith('/') || /^[\w.-]+$/.test(value))
     ? value
     : refuse('an absolute path, a name in PATH, or empty');
-
-/** true or false. */
-export const boolean: Check<boolean> = (value) =>
-  typeof value === 'boolean' ? value : refuse('true or false');
 
 /** A whole number from `min` to `max`; TOML gives large ones as bigint. */
 export const integer =
@@ -79,6 +77,36 @@ export const pathsByName: Check<Readonly<Record<string, string>>> = (value) => {
     return refuse('a table of absolute paths');
   return Object.fromEntries(Object.entries(value).map(([name, path]) => [name, absolutePath()(path)]));
 };
+
+const pluginName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,75}$/;
+const ownSnapshotters = new Set(['overlayfs', 'native']);
+
+/** containerd's proxy_plugins: `{ NAME = { type = "snapshot", address = "/run/x.sock", capabilities = [], exports = {} } }`. */
+export const proxyPlugins: Check<Readonly<Record<string, ProxyPlugin>>> = (value) => {
+  if (!isTable(value)) return refuse('a table of plug-ins');
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, proxyPlugin(name, one)]));
+};
+
+function proxyPlugin(name: string, value: unknown): ProxyPlugin {
+  if (!pluginName.test(name) || ownSnapshotters.has(name))
+    return refuse(`made of plug-ins with other names than ${JSON.stringify(name.slice(0, 80))}`);
+  const { type, address, capabilities = [], exports = {} } = isTable(value) ? value : {};
+  if (type !== 'snapshot') return refuse('made of plug-ins with type = "snapshot", the only one there is');
+  if (!Array.isArray(capabilities) || !capabilities.every((one) => typeof one === 'string'))
+    return refuse('made of plug-ins whose capabilities are an array of words');
+  if (!isTable(exports) || !Object.values(exports).every((one) => typeof one === 'string'))
+    return refuse('made of plug-ins whose exports are a table of words');
+  const path = typeof address === 'string' ? address.replace(/^unix:\/\//, '') : address;
+  return {
+    type,
+    address: absolutePath(107)(path),
+    capabilities,
+    exports: exports as Readonly<Record<string, string>>,
+  };
+}
+
+const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const units: Readonly<Record<string, number>> = {
   ns: 1e-6,

@@ -30,7 +30,7 @@ class NativeDriver implements SnapshotDriver {
     return this.#directories.root;
   }
 
-  async create({ id, kind, parents: [parent] }: DriverSnapshot): Promise<void> {
+  async create({ id, kind, parents: [parent] }: DriverSnapshot): Promise<undefined> {
     await ensureDirectory(this.#directories.directory(id), 0o700);
     if (kind === 'view' && parent !== undefined) return;
     await ensureDirectory(this.#directories.fs(id), 0o755);
