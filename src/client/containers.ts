@@ -38,6 +38,10 @@ export interface Containers {
   rename(id: string, name: string, options?: CallOptions): Promise<void>;
   /** Changes limits, at once where it runs and for every later start. @throws not_found, invalid_argument, unknown (the kernel's refusal) */
   update(id: string, limits: LimitChanges, options?: CallOptions): Promise<void>;
+  /**
+   * What has been done to end what runs in a container, oldest first: shows why it still ends. @throws not_found (no task)
+   */
+  endSteps(id: string, options?: CallOptions): Promise<EndStep[]>;
   /** Lines that a container created with `logs` wrote; with `follow` until it ends or the loop is left. */
   logs(id: string, options?: LogOptions): AsyncIterable<LogEntry>;
   /** FIFOs for the streams of a process about to be created. */
@@ -54,6 +58,13 @@ export interface Containers {
   label(id: string, labels: Readonly<Record<string, string>>, options?: CallOptions): Promise<Container>;
   /** The record only. @throws not_found */
   deleteRecord(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** One step on the way to the end of what runs in a container; `error` is '' when it went well. */
+export interface EndStep {
+  readonly at: Date;
+  readonly step: string;
+  readonly error: string;
 }
 
 /** What became of a create: id and name, given or made up. */
@@ -147,6 +158,10 @@ function verbs(connection: Connection) {
     },
     async update(id: string, limits: LimitChanges, options?: CallOptions) {
       await service.update({ id, ...toLimits(limits) }, connection.slow(options));
+    },
+    async endSteps(id: string, options?: CallOptions) {
+      const { steps } = await service.endSteps({ id }, connection.unary(options));
+      return steps.map(({ at, step, error }) => ({ at: toDate(at), step, error }));
     },
     logs: (id: string, options: LogOptions = {}) => readLogs(connection, id, options),
     async makeStdio(id: string, wanted: Parameters<Containers['makeStdio']>[1], options?: CallOptions) {

@@ -57,7 +57,7 @@ export type {
   ProcessOptions,
   StdioPaths,
 } from './container-options.ts';
-export type { Containers, CreatedContainer } from './containers.ts';
+export type { Containers, CreatedContainer, EndStep } from './containers.ts';
 export { decodeEvent, type Events } from './events.ts';
 export type { CommitOptions, Images } from './images.ts';
 export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introspection.ts';

@@ -44,7 +44,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     leasesService(metadata.leases),
     streamingService(streams),
     transferService(transfers, streams),
-    berthContainersService(containers),
+    berthContainersService(containers, tasks),
     berthRegistriesService(transfers, streams),
     storageService(storage),
     berthTransfersService(transfers.running),

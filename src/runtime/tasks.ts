@@ -136,10 +136,11 @@ export class Tasks implements AsyncDisposable {
     await api.reopenLog({ id, execId }, ctx);
   }
 
-  /** What has been done to end a task of berth-shim, oldest first: shows why one still ends. @throws not_found */
+  /** What has been done to end a task, oldest first: shows why one still ends. Shims of others tell none. @throws not_found */
   async endSteps(ctx: Context, id: string): Promise<readonly EndStep[]> {
-    const { api } = await this.#shim.connection();
-    return (await api.steps({ id }, ctx)).steps;
+    if ((await this.#foreign.find(namespaceOf(ctx), id)) !== undefined) return [];
+    const ask = (signal: AbortSignal) => this.#calls.ask((api) => api.steps({ id }, { ...ctx, signal }));
+    return (await withDeadline(ctx.signal, listMs, 'berth-shim', ask)).steps;
   }
 
   /** What the OCI runtime of berth-shim's tasks with these options says of itself. @throws not_found (no such program) */

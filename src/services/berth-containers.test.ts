@@ -27,7 +27,7 @@ function service() {
       yield { time: { seconds: 1n, nanos: 2 }, stream: 'stderr', data: Buffer.from('x'), partial: true };
     },
   } as unknown as Containers;
-  const impl = berthContainersService(containers).impl as {
+  const impl = berthContainersService(containers, { endSteps: async () => [] }).impl as {
     create(request: object, ctx: Context): Promise<object>;
     logs(request: object, ctx: Context): AsyncIterable<object>;
   };

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
-import { AnySchema, type Any as WireAny } from '@bufbuild/protobuf/wkt';
+import { AnySchema, timestampFromMs, type Any as WireAny } from '@bufbuild/protobuf/wkt';
+import type { Context } from '../async/context.ts';
 import type { Containers, LogEntry, NewContainerOfImage } from '../containers/containers.ts';
 import { invalidArgument } from '../errors/error.ts';
 import {
@@ -11,8 +12,17 @@ import type { Any } from '../oci/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { namedRuntime } from '../runtime/runtime-name.ts';
 
+/** Who knows what was done to end a task; the runtime's Tasks is one. */
+export interface EndTeller {
+  /** @throws not_found */
+  endSteps(
+    ctx: Context,
+    id: string,
+  ): Promise<readonly { readonly atMs: number; readonly step: string; readonly error: string }[]>;
+}
+
 /** berth.v1.Containers: making containers of images, over the wire. */
-export function berthContainersService(containers: Containers): ServiceBinding {
+export function berthContainersService(containers: Containers, ends: EndTeller): ServiceBinding {
   return bindService(Service, {
     async create(request, ctx) {
       return containers.create(ctx, newContainerOf(request));
@@ -34,6 +44,10 @@ export function berthContainersService(containers: Containers): ServiceBinding {
         cpuShares: changeOf(limits.cpuShares, 'cpu_shares'),
       });
       return {};
+    },
+    async endSteps({ id }, ctx) {
+      const steps = await ends.endSteps(ctx, id);
+      return { steps: steps.map(({ atMs, ...step }) => ({ ...step, at: timestampFromMs(atMs) })) };
     },
     makeStdio: (request, ctx) => containers.makeStdio(ctx, request),
     async processSpec({ workdir, ...request }, ctx) {

@@ -50,6 +50,16 @@ test('restart gives a running container a new process and starts a stopped one',
   assert.notEqual((await detail('web')).State.Pid, again);
 });
 
+test('inspect shows what was done to end a container that does not', async () => {
+  await start('web', 'trap "" TERM; echo ready; while :; do sleep 1; done');
+  while ((await stage.ok('logs', 'web')) !== 'ready');
+  assert.deepEqual((await detail('web')).State.Ending, []);
+  await stage.ok('kill', '-s', 'TERM', 'web');
+  const [{ At, Step, Error: error }] = (await detail('web')).State.Ending;
+  assert.deepEqual([Step, error], ['signal 15', '']);
+  assert.ok(Math.abs(Date.now() - Date.parse(At)) < 60_000);
+});
+
 test('rename frees the old name and refuses one that is taken or is none', async () => {
   await start('web');
   await start('db');

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { BerthClient, Container, Image } from '../../client/index.ts';
+import { type BerthClient, type Container, type Image, isKind } from '../../client/index.ts';
 import type { Cli } from '../cli.ts';
 import { act } from '../command.ts';
 import { stateOf } from '../container-rows.ts';
@@ -67,6 +67,7 @@ async function describeContainer(client: BerthClient, container: Container): Pro
       ExitCode: ended ? task.exitCode : 0,
       FinishedAt: ended ? task.exitedAt.toISOString() : '',
       Terminal: task?.terminal ?? false,
+      Ending: task === undefined ? [] : await endingOf(client, container.id),
     },
     Runtime: container.runtime.name,
     Snapshotter: container.snapshotter,
@@ -75,6 +76,18 @@ async function describeContainer(client: BerthClient, container: Container): Pro
     Labels: container.labels,
     Spec: specOf(container) ?? null,
   };
+}
+
+/** What was done to end it: tells why a container that should be gone is not. */
+async function endingOf(client: BerthClient, id: string): Promise<object[]> {
+  try {
+    const steps = await client.containers.endSteps(id);
+    return steps.map(({ at, step, error }) => ({ At: at.toISOString(), Step: step, Error: error }));
+  } catch (error) {
+    // It has gone meanwhile, or the daemon is of a time before.
+    if (isKind(error, 'not_found') || isKind(error, 'not_implemented')) return [];
+    throw error;
+  }
 }
 
 async function describeImage(client: BerthClient, image: Image): Promise<object> {

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file berth/v1/containers.proto.
  */
 export const file_berth_v1_containers: GenFile = /*@__PURE__*/
-  fileDesc("ChliZXJ0aC92MS9jb250YWluZXJzLnByb3RvEghiZXJ0aC52MSJUCg5Db250YWluZXJNb3VudBIMCgR0eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIPCgdvcHRpb25zGAQgAygJIrUFChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFaW1hZ2UYAyABKAkSDAoEYXJncxgEIAMoCRIXCgplbnRyeXBvaW50GAUgASgJSACIAQESCwoDZW52GAYgAygJEigKBm1vdW50cxgHIAMoCzIYLmJlcnRoLnYxLkNvbnRhaW5lck1vdW50Eg8KB3dvcmtkaXIYCCABKAkSDAoEdXNlchgJIAEoCRIQCgh0ZXJtaW5hbBgKIAEoCBIRCglyZWFkX29ubHkYCyABKAgSEAoIaG9zdG5hbWUYDCABKAkSDwoHbmV0d29yaxgNIAEoCRIUCgxtZW1vcnlfYnl0ZXMYDiABKAMSEgoKY3B1X21pbGxpcxgPIAEoAxISCgpwaWRzX2xpbWl0GBAgASgDEg8KB2NhcF9hZGQYESADKAkSEAoIY2FwX2Ryb3AYEiADKAkSEgoKcHJpdmlsZWdlZBgTIAEoCBIPCgdydW50aW1lGBQgASgJEi0KD3J1bnRpbWVfb3B0aW9ucxgVIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSPAoGbGFiZWxzGBYgAygLMiwuYmVydGgudjEuQ3JlYXRlQ29udGFpbmVyUmVxdWVzdC5MYWJlbHNFbnRyeRITCgtzbmFwc2hvdHRlchgXIAEoCRITCgtzdG9wX3NpZ25hbBgYIAEoCRIMCgRsb2dzGBkgASgIEhMKC2F1dG9fcmVtb3ZlGBogASgIEh4KFm5ld19wcml2aWxlZ2VzX2FsbG93ZWQYGyABKAgSDwoHc2VjY29tcBgcIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19lbnRyeXBvaW50IkQKF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHbG9nX3VyaRgDIAEoCSIzChZSZW1vdmVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlIjIKFlJlbmFtZUNvbnRhaW5lclJlcXVlc3QSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCSIZChdSZW5hbWVDb250YWluZXJSZXNwb25zZSLyAQoWVXBkYXRlQ29udGFpbmVyUmVxdWVzdBIKCgJpZBgBIAEoCRIZCgxtZW1vcnlfYnl0ZXMYAiABKANIAIgBARIXCgpjcHVfbWlsbGlzGAMgASgDSAGIAQESFwoKcGlkc19saW1pdBgEIAEoA0gCiAEBEhcKCmNwdV9zaGFyZXMYBSABKANIA4gBARIYCgtjcHVzZXRfY3B1cxgGIAEoCUgEiAEBQg8KDV9tZW1vcnlfYnl0ZXNCDQoLX2NwdV9taWxsaXNCDQoLX3BpZHNfbGltaXRCDQoLX2NwdV9zaGFyZXNCDgoMX2NwdXNldF9jcHVzIhkKF1VwZGF0ZUNvbnRhaW5lclJlc3BvbnNlImgKEE1ha2VTdGRpb1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDQoFc3RkaW4YAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCCJCChFNYWtlU3RkaW9SZXNwb25zZRINCgVzdGRpbhgBIAEoCRIOCgZzdGRvdXQYAiABKAkSDgoGc3RkZXJyGAMgASgJIooBChJQcm9jZXNzU3BlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgwKBGFyZ3MYAiADKAkSCwoDZW52GAMgAygJEg8KB3dvcmtkaXIYBCABKAkSDAoEdXNlchgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBISCgpwcml2aWxlZ2VkGAcgASgIIjkKE1Byb2Nlc3NTcGVjUmVzcG9uc2USIgoEc3BlYxgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkibAoLTG9nc1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBmZvbGxvdxgCIAEoCBIMCgR0YWlsGAMgASgDEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJjCghMb2dFbnRyeRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdHJlYW0YAiABKAkSDAoEZGF0YRgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIMo8ECgpDb250YWluZXJzEk0KBkNyZWF0ZRIgLmJlcnRoLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIS5iZXJ0aC52MS5DcmVhdGVDb250YWluZXJSZXNwb25zZRJNCgZSZW1vdmUSIC5iZXJ0aC52MS5SZW1vdmVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVtb3ZlQ29udGFpbmVyUmVzcG9uc2USRAoJTWFrZVN0ZGlvEhouYmVydGgudjEuTWFrZVN0ZGlvUmVxdWVzdBobLmJlcnRoLnYxLk1ha2VTdGRpb1Jlc3BvbnNlEkoKC1Byb2Nlc3NTcGVjEhwuYmVydGgudjEuUHJvY2Vzc1NwZWNSZXF1ZXN0Gh0uYmVydGgudjEuUHJvY2Vzc1NwZWNSZXNwb25zZRJNCgZSZW5hbWUSIC5iZXJ0aC52MS5SZW5hbWVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVuYW1lQ29udGFpbmVyUmVzcG9uc2USTQoGVXBkYXRlEiAuYmVydGgudjEuVXBkYXRlQ29udGFpbmVyUmVxdWVzdBohLmJlcnRoLnYxLlVwZGF0ZUNvbnRhaW5lclJlc3BvbnNlEjMKBExvZ3MSFS5iZXJ0aC52MS5Mb2dzUmVxdWVzdBoSLmJlcnRoLnYxLkxvZ0VudHJ5MAFiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChliZXJ0aC92MS9jb250YWluZXJzLnByb3RvEghiZXJ0aC52MSJUCg5Db250YWluZXJNb3VudBIMCgR0eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIPCgdvcHRpb25zGAQgAygJIrUFChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFaW1hZ2UYAyABKAkSDAoEYXJncxgEIAMoCRIXCgplbnRyeXBvaW50GAUgASgJSACIAQESCwoDZW52GAYgAygJEigKBm1vdW50cxgHIAMoCzIYLmJlcnRoLnYxLkNvbnRhaW5lck1vdW50Eg8KB3dvcmtkaXIYCCABKAkSDAoEdXNlchgJIAEoCRIQCgh0ZXJtaW5hbBgKIAEoCBIRCglyZWFkX29ubHkYCyABKAgSEAoIaG9zdG5hbWUYDCABKAkSDwoHbmV0d29yaxgNIAEoCRIUCgxtZW1vcnlfYnl0ZXMYDiABKAMSEgoKY3B1X21pbGxpcxgPIAEoAxISCgpwaWRzX2xpbWl0GBAgASgDEg8KB2NhcF9hZGQYESADKAkSEAoIY2FwX2Ryb3AYEiADKAkSEgoKcHJpdmlsZWdlZBgTIAEoCBIPCgdydW50aW1lGBQgASgJEi0KD3J1bnRpbWVfb3B0aW9ucxgVIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSPAoGbGFiZWxzGBYgAygLMiwuYmVydGgudjEuQ3JlYXRlQ29udGFpbmVyUmVxdWVzdC5MYWJlbHNFbnRyeRITCgtzbmFwc2hvdHRlchgXIAEoCRITCgtzdG9wX3NpZ25hbBgYIAEoCRIMCgRsb2dzGBkgASgIEhMKC2F1dG9fcmVtb3ZlGBogASgIEh4KFm5ld19wcml2aWxlZ2VzX2FsbG93ZWQYGyABKAgSDwoHc2VjY29tcBgcIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19lbnRyeXBvaW50IkQKF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHbG9nX3VyaRgDIAEoCSIzChZSZW1vdmVDb250YWluZXJSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWZvcmNlGAIgASgIIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlIjIKFlJlbmFtZUNvbnRhaW5lclJlcXVlc3QSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCSIZChdSZW5hbWVDb250YWluZXJSZXNwb25zZSLyAQoWVXBkYXRlQ29udGFpbmVyUmVxdWVzdBIKCgJpZBgBIAEoCRIZCgxtZW1vcnlfYnl0ZXMYAiABKANIAIgBARIXCgpjcHVfbWlsbGlzGAMgASgDSAGIAQESFwoKcGlkc19saW1pdBgEIAEoA0gCiAEBEhcKCmNwdV9zaGFyZXMYBSABKANIA4gBARIYCgtjcHVzZXRfY3B1cxgGIAEoCUgEiAEBQg8KDV9tZW1vcnlfYnl0ZXNCDQoLX2NwdV9taWxsaXNCDQoLX3BpZHNfbGltaXRCDQoLX2NwdV9zaGFyZXNCDgoMX2NwdXNldF9jcHVzIhkKF1VwZGF0ZUNvbnRhaW5lclJlc3BvbnNlIh0KD0VuZFN0ZXBzUmVxdWVzdBIKCgJpZBgBIAEoCSJOCgdFbmRTdGVwEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRzdGVwGAIgASgJEg0KBWVycm9yGAMgASgJIjQKEEVuZFN0ZXBzUmVzcG9uc2USIAoFc3RlcHMYASADKAsyES5iZXJ0aC52MS5FbmRTdGVwImgKEE1ha2VTdGRpb1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSDQoFc3RkaW4YAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCCJCChFNYWtlU3RkaW9SZXNwb25zZRINCgVzdGRpbhgBIAEoCRIOCgZzdGRvdXQYAiABKAkSDgoGc3RkZXJyGAMgASgJIooBChJQcm9jZXNzU3BlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgwKBGFyZ3MYAiADKAkSCwoDZW52GAMgAygJEg8KB3dvcmtkaXIYBCABKAkSDAoEdXNlchgFIAEoCRIQCgh0ZXJtaW5hbBgGIAEoCBISCgpwcml2aWxlZ2VkGAcgASgIIjkKE1Byb2Nlc3NTcGVjUmVzcG9uc2USIgoEc3BlYxgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkibAoLTG9nc1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBmZvbGxvdxgCIAEoCBIMCgR0YWlsGAMgASgDEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJjCghMb2dFbnRyeRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzdHJlYW0YAiABKAkSDAoEZGF0YRgDIAEoDBIPCgdwYXJ0aWFsGAQgASgIMtIECgpDb250YWluZXJzEk0KBkNyZWF0ZRIgLmJlcnRoLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIS5iZXJ0aC52MS5DcmVhdGVDb250YWluZXJSZXNwb25zZRJNCgZSZW1vdmUSIC5iZXJ0aC52MS5SZW1vdmVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVtb3ZlQ29udGFpbmVyUmVzcG9uc2USRAoJTWFrZVN0ZGlvEhouYmVydGgudjEuTWFrZVN0ZGlvUmVxdWVzdBobLmJlcnRoLnYxLk1ha2VTdGRpb1Jlc3BvbnNlEkoKC1Byb2Nlc3NTcGVjEhwuYmVydGgudjEuUHJvY2Vzc1NwZWNSZXF1ZXN0Gh0uYmVydGgudjEuUHJvY2Vzc1NwZWNSZXNwb25zZRJNCgZSZW5hbWUSIC5iZXJ0aC52MS5SZW5hbWVDb250YWluZXJSZXF1ZXN0GiEuYmVydGgudjEuUmVuYW1lQ29udGFpbmVyUmVzcG9uc2USTQoGVXBkYXRlEiAuYmVydGgudjEuVXBkYXRlQ29udGFpbmVyUmVxdWVzdBohLmJlcnRoLnYxLlVwZGF0ZUNvbnRhaW5lclJlc3BvbnNlEkEKCEVuZFN0ZXBzEhkuYmVydGgudjEuRW5kU3RlcHNSZXF1ZXN0GhouYmVydGgudjEuRW5kU3RlcHNSZXNwb25zZRIzCgRMb2dzEhUuYmVydGgudjEuTG9nc1JlcXVlc3QaEi5iZXJ0aC52MS5Mb2dFbnRyeTABYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message berth.v1.ContainerMount
@@ -398,6 +398,73 @@ export const UpdateContainerResponseSchema: GenMessage<UpdateContainerResponse> 
   messageDesc(file_berth_v1_containers, 8);
 
 /**
+ * @generated from message berth.v1.EndStepsRequest
+ */
+export type EndStepsRequest = Message<"berth.v1.EndStepsRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message berth.v1.EndStepsRequest.
+ * Use `create(EndStepsRequestSchema)` to create a new message.
+ */
+export const EndStepsRequestSchema: GenMessage<EndStepsRequest> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 9);
+
+/**
+ * @generated from message berth.v1.EndStep
+ */
+export type EndStep = Message<"berth.v1.EndStep"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * signal 15, SIGKILL to the container, …
+   *
+   * @generated from field: string step = 2;
+   */
+  step: string;
+
+  /**
+   * Empty when it went well.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message berth.v1.EndStep.
+ * Use `create(EndStepSchema)` to create a new message.
+ */
+export const EndStepSchema: GenMessage<EndStep> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 10);
+
+/**
+ * Oldest first; none where nobody asked for an end, or the shim is another's.
+ *
+ * @generated from message berth.v1.EndStepsResponse
+ */
+export type EndStepsResponse = Message<"berth.v1.EndStepsResponse"> & {
+  /**
+   * @generated from field: repeated berth.v1.EndStep steps = 1;
+   */
+  steps: EndStep[];
+};
+
+/**
+ * Describes the message berth.v1.EndStepsResponse.
+ * Use `create(EndStepsResponseSchema)` to create a new message.
+ */
+export const EndStepsResponseSchema: GenMessage<EndStepsResponse> = /*@__PURE__*/
+  messageDesc(file_berth_v1_containers, 11);
+
+/**
  * @generated from message berth.v1.MakeStdioRequest
  */
 export type MakeStdioRequest = Message<"berth.v1.MakeStdioRequest"> & {
@@ -434,7 +501,7 @@ export type MakeStdioRequest = Message<"berth.v1.MakeStdioRequest"> & {
  * Use `create(MakeStdioRequestSchema)` to create a new message.
  */
 export const MakeStdioRequestSchema: GenMessage<MakeStdioRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 9);
+  messageDesc(file_berth_v1_containers, 12);
 
 /**
  * Absolute paths, empty where not asked for. Removed with the task or after an hour without one.
@@ -463,7 +530,7 @@ export type MakeStdioResponse = Message<"berth.v1.MakeStdioResponse"> & {
  * Use `create(MakeStdioResponseSchema)` to create a new message.
  */
 export const MakeStdioResponseSchema: GenMessage<MakeStdioResponse> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 10);
+  messageDesc(file_berth_v1_containers, 13);
 
 /**
  * @generated from message berth.v1.ProcessSpecRequest
@@ -510,7 +577,7 @@ export type ProcessSpecRequest = Message<"berth.v1.ProcessSpecRequest"> & {
  * Use `create(ProcessSpecRequestSchema)` to create a new message.
  */
 export const ProcessSpecRequestSchema: GenMessage<ProcessSpecRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 11);
+  messageDesc(file_berth_v1_containers, 14);
 
 /**
  * @generated from message berth.v1.ProcessSpecResponse
@@ -529,7 +596,7 @@ export type ProcessSpecResponse = Message<"berth.v1.ProcessSpecResponse"> & {
  * Use `create(ProcessSpecResponseSchema)` to create a new message.
  */
 export const ProcessSpecResponseSchema: GenMessage<ProcessSpecResponse> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 12);
+  messageDesc(file_berth_v1_containers, 15);
 
 /**
  * @generated from message berth.v1.LogsRequest
@@ -563,7 +630,7 @@ export type LogsRequest = Message<"berth.v1.LogsRequest"> & {
  * Use `create(LogsRequestSchema)` to create a new message.
  */
 export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 13);
+  messageDesc(file_berth_v1_containers, 16);
 
 /**
  * @generated from message berth.v1.LogEntry
@@ -601,7 +668,7 @@ export type LogEntry = Message<"berth.v1.LogEntry"> & {
  * Use `create(LogEntrySchema)` to create a new message.
  */
 export const LogEntrySchema: GenMessage<LogEntry> = /*@__PURE__*/
-  messageDesc(file_berth_v1_containers, 14);
+  messageDesc(file_berth_v1_containers, 17);
 
 /**
  * @generated from service berth.v1.Containers
@@ -666,6 +733,16 @@ export const Containers: GenService<{
     methodKind: "unary";
     input: typeof UpdateContainerRequestSchema;
     output: typeof UpdateContainerResponseSchema;
+  },
+  /**
+   * What has been done to end what runs in a container: shows why something still ends.
+   *
+   * @generated from rpc berth.v1.Containers.EndSteps
+   */
+  endSteps: {
+    methodKind: "unary";
+    input: typeof EndStepsRequestSchema;
+    output: typeof EndStepsResponseSchema;
   },
   /**
    * Lines that a container with logs wrote.
