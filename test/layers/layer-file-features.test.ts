@@ -335,4 +335,5 @@ test('a file above 4 GiB is read to its end', async () => {
   assert.equal(statSync(join(mounted.path, 'big')).size, sizeBytes);
   assert.equal(readAt(join(mounted.path, 'big'), sizeBytes - 1001, 1001), `\0${'e'.repeat(1000)}`);
   assert.equal(readFileSync(join(mounted.path, 'after'), 'utf8'), 'in');
+  assert.ok(statSync(layerFile).blocks * 512 < 8 << 20, 'zeros are not written');
 });

@@ -44,7 +44,8 @@ export class LayerOutput implements AsyncDisposable {
     const at = dataAt + this.#dataBytes;
     this.#dataBytes += chunk.length;
     if (at + chunk.length > maxFileBytes) throw this.#tooLarge();
-    writeAll(this.#fd.fd, chunk, at);
+    // The file is new, so what is not written is zero.
+    if (!isZero(chunk)) writeAll(this.#fd.fd, chunk, at);
     this.#startWriteBack(dataAt + this.#dataBytes, writeBackBytes);
   }
 
@@ -103,6 +104,10 @@ export class LayerOutput implements AsyncDisposable {
     return resourceExhausted(`layer file ${this.#path} would be larger than ${maxFileBytes} bytes`);
   }
 }
+
+const zeros = Buffer.alloc(1 << 20);
+const isZero = (chunk: Buffer): boolean =>
+  chunk.length <= zeros.length && zeros.subarray(0, chunk.length).equals(chunk);
 
 function copiedBytes(maps: Iterable<{ copies: number; chunkBytes: number }>): number {
   let bytes = 0;
