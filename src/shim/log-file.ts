@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, renameSync, writeSync } from 'node:fs';
 import { codeOf } from '../errors/error.ts';
 import { openAppend } from './fifo.ts';
+import { encodings } from './log-lines.ts';
 import type { LogTarget } from './log-request.ts';
 import type { LogProgress } from './log-state.ts';
 
@@ -34,8 +35,8 @@ export class LogFile implements Disposable {
 
   /** Appends all of it, or nothing where the disk is full: then these lines are lost, and nothing else. */
   append(text: string): void {
+    const bytes = encoded(text, encodings[this.#target.format]);
     try {
-      const bytes = Buffer.from(text, 'latin1');
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
       this.#size += bytes.length;
     } catch (error) {
