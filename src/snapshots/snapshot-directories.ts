@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../errors/error.ts';
-import { removeTree } from '../sys/remove-tree.ts';
+import { removeAside } from './remove-aside.ts';
 
 /**
  * A directory for each snapshot, by number: `snapshots/<id>/fs` holds its files. What is being removed lies in `trash/`
@@ -50,11 +50,11 @@ export class SnapshotDirectories {
       if (codeOf(error) === 'ENOENT') return;
       throw error;
     }
-    await removeTree(trash);
+    await removeAside(trash);
   }
 
   /** Removes what a removal that was cut short has left. */
   async emptyTrash(): Promise<void> {
-    for (const name of await readdir(this.trash)) await removeTree(join(this.trash, name));
+    for (const name of await readdir(this.trash)) await removeAside(join(this.trash, name));
   }
 }

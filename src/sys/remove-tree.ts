@@ -13,18 +13,27 @@ import { statFd } from './stat.ts';
  * Removes a file or directory tree by descriptor: no symlink is followed, even one swapped in meanwhile, and no mount
  * point is crossed (unmount first). The parent of `path` is trusted. Idempotent; lets the event loop run every few
  * milliseconds; needs few descriptors however deep the tree is.
+ * @param withinMs gives up after this long; what was removed until then stays removed
+ * @returns whether all of it is gone
  * @throws failed_precondition (something is mounted in it; what was removed until then stays removed), SysError
  */
-export async function removeTree(path: string): Promise<void> {
+export async function removeTree(
+  path: string,
+  { withinMs = Number.POSITIVE_INFINITY }: { readonly withinMs?: number } = {},
+): Promise<boolean> {
   const parent = openIfThere(dirname(path));
-  if (!parent) return;
+  if (!parent) return true;
   using dir = parent;
-  let sliceStart = performance.now();
+  const start = performance.now();
+  let sliceStart = start;
   for (const _ of steps(dir, basename(path))) {
-    if (performance.now() - sliceStart < SLICE_MS) continue;
+    const now = performance.now();
+    if (now - sliceStart < SLICE_MS) continue;
+    if (now - start >= withinMs) return false;
     await setImmediate();
     sliceStart = performance.now();
   }
+  return true;
 }
 
 const SLICE_MS = 5;
