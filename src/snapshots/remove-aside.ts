@@ -1,6 +1,8 @@
+import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { WorkerPool } from '../layers/worker-pool.ts';
+import { namesIn } from '../sys/names-in.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 
 /** What goes to a removal worker. */
@@ -19,8 +21,8 @@ const pool = new WorkerPool<RemoveJob, null>({
 });
 
 /**
- * Removes the directory of a snapshot, which nothing else uses any more, without holding up the event loop: what is
- * not gone soon goes in a thread of its own.
+ * Removes the directory of a snapshot, which nothing else uses any more, without holding up the event loop: a layer file
+ * may take the file system long, so it goes in libuv's threads; a tree that is not gone soon, in a thread of its own.
  * Idempotent. Never follows links, never crosses a mount. @throws as removeTree
  */
 export async function removeAside(path: string): Promise<void> {
