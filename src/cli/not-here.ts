@@ -23,7 +23,7 @@ const commands: Readonly<Record<string, string>> = {
   network: noNetworks,
   volume: 'named volumes come later: mount a directory with -v /host:/container',
   ...Object.fromEntries(
-    'import export commit cp create port diff history compose system'
+    'import export cp create port diff history compose system'
       .split(' ')
       .map((name) => [name, 'it comes later']),
   ),
