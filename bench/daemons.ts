@@ -26,7 +26,12 @@ export interface Subject {
 }
 
 /** The published form of berthd: emitted JavaScript. */
-export async function startBerth(dir: string, dist: string): Promise<Subject> {
+export async function startBerth(
+  dir: string,
+  dist: string,
+  more: readonly string[] = [],
+  log?: number,
+): Promise<Subject> {
   const address = join(dir, 'state/berth.sock');
   const args = [
     '--root',
@@ -37,10 +42,11 @@ export async function startBerth(dir: string, dist: string): Promise<Subject> {
     address,
     '--config',
     join(dir, 'config.toml'),
+    ...more,
   ];
-  mkdirSync(dir, { recursive: true });
+  makeDirs(dir);
   writeFileSync(join(dir, 'config.toml'), `[berth]\noci_runtime = "runc"\n`);
-  return launch('berth', join(dist, 'bin/berthd'), args, address, dir);
+  return launch('berth', join(dist, 'bin/berthd'), args, address, dir, log);
 }
 
 /**
@@ -49,7 +55,7 @@ export async function startBerth(dir: string, dist: string): Promise<Subject> {
  */
 export async function startContainerd(dir: string, more = ''): Promise<Subject> {
   const address = join(dir, 'state/containerd.sock');
-  mkdirSync(dir, { recursive: true });
+  makeDirs(dir);
   const config = `version = 3\nroot = "${dir}/root"\nstate = "${dir}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${address}"\n${more}`;
   writeFileSync(join(dir, 'config.toml'), config);
   cpSync(join(tools, 'containerd'), join(dir, 'bin'), { recursive: true });
@@ -62,16 +68,23 @@ export async function startContainerd(dir: string, more = ''): Promise<Subject> 
   );
 }
 
+/** State lies in memory, as /run does. */
+function makeDirs(dir: string): void {
+  mkdirSync(join(dir, 'state'), { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'berth-bench', join(dir, 'state')]);
+}
+
 async function launch(
   name: Subject['name'],
   program: string,
   args: string[],
   address: string,
   dir: string,
+  log?: number,
 ): Promise<Subject> {
   const env = { ...process.env, PATH: `${dir}/bin:${process.env.PATH}` };
   const start = async (): Promise<ChildProcess> => {
-    const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'ignore'], env });
+    const started = spawn(program, args, { stdio: ['ignore', 'ignore', log ?? 'ignore'], env });
     for (let waitedMs = 0; !(await answers(address)); waitedMs += 5) {
       if (started.exitCode !== null || waitedMs > 60_000)
         throw new Error(`${name} did not start: ${program} ${args.join(' ')}`);

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 const ctr = join(process.env.BERTH_TOOLS ?? '/var/cache/berth-tools', 'containerd/ctr');
 /** Images and results that outlive a run. */
 export const cache = '/var/cache/berth-bench';
-const port = 5556;
+const port = Number(process.env.BERTH_BENCH_PORT ?? 5556);
 
 /** Name of an image in the registry: `small`, `big`, `zstd`, `files`, `layers`. */
 export const image = (name: string): string => `127.0.0.1:${port}/${name}:latest`;
@@ -104,18 +104,26 @@ export async function eightAtATime<T>(
   await Promise.all(Array.from({ length: 8 }, worker));
 }
 
-async function startRegistry(dir: string): Promise<() => void> {
+/** Debian's docker-registry on loopback with the images named. @returns what ends it */
+export async function startRegistry(dir: string, names: readonly string[] = imageNames): Promise<() => void> {
   const config = `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/registry}}\nhttp: {addr: "127.0.0.1:${port}"}\n`;
   writeFileSync(join(dir, 'registry.yml'), config);
   const child = spawn('docker-registry', ['serve', join(dir, 'registry.yml')], { stdio: 'ignore' });
   await once(child, 'spawn');
-  const [big, variants] = [join(cache, 'big'), join(cache, 'variants')];
-  execFileSync(join(import.meta.dirname, 'image.sh'), [big], { stdio: 'inherit' });
-  execFileSync(join(import.meta.dirname, 'variants.sh'), [big, variants], { stdio: 'inherit' });
-  await push(`${big}/oci:big`, 'big');
-  await push(`${smallLayout(dir)}:small`, 'small');
-  for (const name of ['zstd', 'files', 'layers']) await push(`${variants}/${name}:${name}`, name);
+  for (const name of names) await push(layoutOf(name, dir), name);
   return () => void child.kill();
+}
+
+const imageNames = ['small', 'big', 'zstd', 'files', 'layers'];
+
+/** An OCI layout of the image, made where it is not there yet. */
+function layoutOf(name: string, dir: string): string {
+  const [big, variants] = [join(cache, 'big'), join(cache, 'variants')];
+  if (name === 'small') return `${smallLayout(dir)}:small`;
+  execFileSync(join(import.meta.dirname, 'image.sh'), [big], { stdio: 'inherit' });
+  if (name === 'big') return `${big}/oci:big`;
+  execFileSync(join(import.meta.dirname, 'variants.sh'), [big, variants], { stdio: 'inherit' });
+  return `${variants}/${name}:${name}`;
 }
 
 const push = (from: string, name: string): Promise<unknown> =>

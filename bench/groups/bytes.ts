@@ -26,7 +26,10 @@ export async function* bytes(lab: Lab): AsyncGenerator<Row> {
     ...(await sideBySide(rounds, write)),
   };
   for (const side of ['berth', 'containerd'] as const)
-    await timedShell(lab[side], `$CTR content ingest --expected-digest ${digest} bench <${file}`);
+    await timedShell(
+      lab[side],
+      `$CTR content ingest --expected-digest ${digest} bench <${file} && $CTR content label ${digest} containerd.io/gc.root=1`,
+    );
   const read = async (side: 'berth' | 'containerd') =>
     rate(await timedShell(lab[side], `$CTR content get ${digest} >/dev/null`));
   yield {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type Context, type Log, silentLog } from '../async/context.ts';
 import { internal, notFound } from '../errors/error.ts';
 import { requestLog } from '../rpc/grpc-call.ts';
-import { logFailedCall } from './call-log.ts';
+import { logCall } from './call-log.ts';
 
 type Line = readonly [level: string, fields: unknown, message: string];
 
@@ -12,14 +12,14 @@ function linesOf(failure: unknown, signal = new AbortController().signal): Line[
   const lines: Line[] = [];
   const note = (level: string) => (fields: object, message: string) =>
     void lines.push([level, fields, message]);
-  const log: Log = { ...silentLog, debug: note('debug'), warn: note('warn') };
+  const log: Log = { ...silentLog, trace: note('trace'), debug: note('debug'), warn: note('warn') };
   const ctx: Context = {
     signal,
     namespace: 'n',
     log: requestLog(log, 7, '/a.B/C'),
     caller: { kind: 'test' },
   };
-  logFailedCall({ requestId: 7, service: 'a.B', method: 'C', ctx }, failure, 1.4);
+  logCall({ requestId: 7, service: 'a.B', method: 'C', ctx }, failure, 1.4);
   return lines;
 }
 
@@ -35,7 +35,7 @@ test('a call that failed is told with request id, method and kind; what the call
   assert.deepEqual(linesOf(new TypeError('oops'))[0]?.[0], 'warn');
 });
 
-test('a call that succeeded leaves no line, one that its caller gave up no warning', () => {
-  assert.deepEqual(linesOf(undefined), []);
+test('a call that succeeded is told to tracers only, one that its caller gave up gives no warning', () => {
+  assert.deepEqual(linesOf(undefined), [['trace', { ...said, elapsedMs: 1.4 }, 'call served']]);
   assert.equal(linesOf(new Error('gone'), AbortSignal.abort())[0]?.[0], 'debug');
 });

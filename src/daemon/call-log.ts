@@ -4,9 +4,12 @@ import type { CallInfo } from '../rpc/grpc-call.ts';
 /** Failures that tell of the daemon or of what it runs, not of what it was asked. */
 const worthWarning: ReadonlySet<ErrorKind> = new Set(['unknown', 'internal', 'data_loss']);
 
-/** One line for a call that failed, with the id of its request and its method; a call that succeeded leaves none. */
-export function logFailedCall({ ctx }: CallInfo, failure: unknown, elapsedMs: number): void {
-  if (failure === undefined) return;
+/** One line for each call, with the id of its request and its method; one that succeeded is told at level trace only. */
+export function logCall({ ctx }: CallInfo, failure: unknown, elapsedMs: number): void {
+  if (failure === undefined) {
+    ctx.log.trace({ namespace: ctx.namespace, elapsedMs: Number(elapsedMs.toFixed(2)) }, 'call served');
+    return;
+  }
   const kind = kindOf(failure);
   const fields = {
     namespace: ctx.namespace,

@@ -10,7 +10,7 @@ import { ttrpcEventsService } from '../services/ttrpc-events.ts';
 import { returnGrownMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
 import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
-import { logFailedCall } from './call-log.ts';
+import { logCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { layoutOf } from './directories.ts';
@@ -54,7 +54,7 @@ export class Daemon {
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
       quiet.touch();
-      logFailedCall(info, failure, elapsedMs);
+      logCall(info, failure, elapsedMs);
     };
     const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf, after });
     daemon = new Daemon(config, graph, draining, server, quiet);
