@@ -76,6 +76,15 @@ export class LogFile implements Disposable {
   }
 }
 
+/** Used again for each batch: one at a time is written, and garbage of this size is slow to go. */
+let scratch = Buffer.allocUnsafeSlow(256 * 1024);
+
+function encoded(text: string, encoding: 'latin1' | 'utf8'): Buffer {
+  const needed = encoding === 'latin1' ? text.length : text.length * 3;
+  if (needed > scratch.length) scratch = Buffer.allocUnsafeSlow(needed);
+  return scratch.subarray(0, scratch.write(text, encoding));
+}
+
 function openLog(path: string): [fd: number, ino: bigint, size: number] {
   const fd = openAppend('log', path);
   const { ino, size } = fstatSync(fd, { bigint: true });

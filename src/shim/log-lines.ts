@@ -3,11 +3,14 @@ import type { LogFormat } from './log-request.ts';
 /** Longest piece of a line in a log file (kubelet reads lines of up to 16 KiB, as containerd writes them). */
 export const maxLineBytes = 16 * 1024;
 
-/** Text for the log, latin1 (one character a byte), and how many bytes of the stream it stands for. */
+/** Text for the log, and how many bytes of the stream it stands for. */
 export interface Formatted {
   readonly text: string;
   readonly consumed: number;
 }
+
+/** latin1: one character a byte, so that bytes go through unchanged. */
+export const encodings = { cri: 'latin1', json: 'utf8', raw: 'latin1' } as const;
 
 /**
  * Turns bytes of a stream into lines of a log. What follows the last newline stays unconsumed while it may go on, up
@@ -44,11 +47,20 @@ const criLines: Formatter = (bytes, stream, time, atEnd) => {
 };
 
 /** Docker's format: `{"log":"text\n","stream":"stdout","time":"…"}`, no newline in a piece that goes on. */
-const jsonLines: Formatter = (bytes, stream, time, atEnd) =>
-  cutLines(bytes, atEnd, (piece, complete) => {
-    const log = Buffer.from(piece, 'latin1').toString() + (complete ? '\n' : '');
-    return `${Buffer.from(JSON.stringify({ log, stream, time })).toString('latin1')}\n`;
-  });
+const jsonLines: Formatter = (bytes, stream, time, atEnd) => {
+  const close = `,"stream":"${stream}","time":"${time}"}\n`;
+  const jsonLine = (text: string, complete: boolean): string =>
+    `{"log":${JSON.stringify(complete ? `${text}\n` : text)}${close}`;
+  const whole = bytes.lastIndexOf(newline) + 1;
+  if (whole === 0 || hasLongLine(bytes, whole))
+    return cutLines(bytes, atEnd, (piece, complete) =>
+      jsonLine(Buffer.from(piece, 'latin1').toString(), complete),
+    );
+  let text = '';
+  for (const line of bytes.toString('utf8', 0, whole - 1).split('\n')) text += jsonLine(line, true);
+  const rest = jsonLines(bytes.subarray(whole), stream, time, atEnd);
+  return { text: text + rest.text, consumed: whole + rest.consumed };
+};
 
 const rawBytes: Formatter = (bytes) => ({ text: bytes.toString('latin1'), consumed: bytes.length });
 

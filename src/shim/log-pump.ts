@@ -6,7 +6,7 @@ import { LogState } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
 /** Most that is taken at a time; less where files are to be put aside at a size. */
-const batchBytes = 256 * 1024;
+const batchBytes = 64 * 1024;
 const minBatchBytes = 4096;
 const pauseMs = 1000;
 /** Batches of one stream before others have their turn. */

@@ -16,6 +16,7 @@ export class LogStream implements Disposable {
   #end: number;
   #consumed: number;
   #punched: number;
+  #buffer = Buffer.alloc(0);
   /** Everything between `#consumed` and `#end`. */
   #pending: Buffer;
 
@@ -42,8 +43,11 @@ export class LogStream implements Disposable {
   take(maxBytes: number): number | undefined {
     const moved = splice(this.fifo, this.#spool, maxBytes, this.#end);
     if (moved === undefined || moved === 0) return moved;
-    const fresh = this.#read(this.#end, this.#end + moved);
-    this.#pending = this.#pending.length === 0 ? fresh : Buffer.concat([this.#pending, fresh]);
+    const rest = this.#pending.length;
+    if (rest + moved > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(rest + moved);
+    this.#pending.copy(this.#buffer);
+    readSync(this.#spool, this.#buffer, rest, moved, this.#end);
+    this.#pending = this.#buffer.subarray(0, rest + moved);
     this.#end += moved;
     return moved;
   }
