@@ -9,6 +9,7 @@ import { type RawMethod, type RawService, TtrpcServer } from '../rpc/ttrpc-serve
 import { returnGrownMemory } from '../sys/free-memory.ts';
 import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
+import { namesInSync } from '../sys/names-in.ts';
 import { becomeSubreaper } from '../sys/process.ts';
 import { adoptTasks } from './adopt.ts';
 import { AnotherDaemon } from './another-daemon.ts';
@@ -43,6 +44,7 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   mkdirSync(socketDir, { recursive: true, mode: 0o700 });
   const lock = tryLockFile(join(socketDir, 'shim.lock'));
   if (lock === undefined) process.exit(exitLocked);
+  removeConsoleSockets(socketDir);
   closeInheritedFds();
   becomeSubreaper();
   beKilledBeforeTheDaemonIsNot();
@@ -85,6 +87,12 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   void defaultRuntime().catch(() => {});
   quiet.touch();
   log.info({ pid: process.pid, socketPath, tasks: tasks.size }, 'shim serves');
+}
+
+/** The lock is held: those that are there belong to a shim that was killed while a terminal was on its way. */
+function removeConsoleSockets(socketDir: string): void {
+  for (const name of namesInSync(socketDir).filter((name) => /^c-[0-9a-f]{12}$/.test(name)))
+    rmSync(join(socketDir, name), { force: true });
 }
 
 /** Every call puts off the moment in which memory is given back. */

@@ -136,6 +136,15 @@ test('what ended while no shim was there has its exit code where the kernel can 
   await h.tasks.delete(ctx, 'stays');
 });
 
+test('a console socket that a killed shim left is removed by the next one', async () => {
+  const left = join(h.state, 's/c-0123456789ab');
+  writeFileSync(left, '');
+  const pid = await h.shimPid();
+  process.kill(pid, 'SIGKILL');
+  await until(async () => (await h.shimPid().catch(() => pid)) !== pid, 'a new shim');
+  assert.equal(existsSync(left), false);
+});
+
 test('a shim killed in the middle of a create leaves an id that can be used again', async () => {
   const slow = h.task('half', ['true']);
   const spec = JSON.parse(Buffer.from(slow.spec).toString());
