@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { bytes } from './groups/bytes.ts';
 import { calls } from './groups/calls.ts';
 import { floors } from './groups/floors.ts';
-import { many } from './groups/many.ts';
+import { idle, many } from './groups/many.ts';
 import { output } from './groups/output.ts';
 import { pulls } from './groups/pulls.ts';
 import { starts } from './groups/starts.ts';
@@ -18,6 +18,7 @@ import { cache, type Lab, openLab } from './lab.ts';
 import { type Row, renderRow, tableHead } from './stats.ts';
 
 const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
+  idle,
   calls,
   starts,
   many,

@@ -9,6 +9,11 @@ const quietMs = 20_000;
 const sides = ['berth', 'containerd'] as const;
 type Both = Record<(typeof sides)[number], number[]>;
 
+/** What daemons hold that have served nothing yet. */
+export async function* idle(lab: Lab): AsyncGenerator<Row> {
+  yield memory('just started', await quiet(lab), { most: 1 });
+}
+
 /** What a hundred containers cost, and a thousand: memory, starts, lists, and the way back after a kill -9. */
 export async function* many(lab: Lab): AsyncGenerator<Row> {
   const names: string[] = [];
@@ -21,7 +26,6 @@ export async function* many(lab: Lab): AsyncGenerator<Row> {
     }
   };
   try {
-    yield memory('just started', await quiet(lab), { most: 1 });
     await start(100);
     const hundred = await quiet(lab);
     yield memory('100 containers', hundred, { most: 0.35, limit: 150 });
