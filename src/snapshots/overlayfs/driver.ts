@@ -121,8 +121,9 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   /** Of what the snapshot itself holds: a view holds nothing. */
   async usage({ id, kind }: DriverSnapshot): Promise<SnapshotUsage> {
     if (kind === 'view') return { sizeBytes: 0, inodes: 0 };
-    const own = await diskUsage(this.#paths.fs(id));
-    if (!this.#bodies.of(id).layer) return own;
+    const { directory, layer } = this.#bodies.of(id);
+    const own = directory ? await diskUsage(this.#paths.fs(id)) : { sizeBytes: 0, inodes: 0 };
+    if (!layer) return own;
     const { diskBytes, inodes } = await readErofsFile(this.#paths.layer(id));
     return { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
   }
