@@ -91,6 +91,8 @@ export interface ShimApi {
   serve(request: { readonly namespace: string }, ctx: Context): Promise<{ readonly path: string }>;
   /** A process's log was moved away: it goes on in a new file at the same path. @throws not_found, invalid_argument */
   reopenLog(request: ProcessName, ctx: Context): Promise<object>;
+  /** Ends the shim once changes under way have come to their end; the next one takes its tasks over, which do not notice. */
+  retire(request: object, ctx: Context): Promise<object>;
   /** What has been done to end a task, oldest first; none where nobody asked for its end. @throws not_found */
   steps(request: { readonly id: string }, ctx: Context): Promise<{ readonly steps: readonly EndStep[] }>;
 }
@@ -118,6 +120,7 @@ const methods = [
   'features',
   'serve',
   'reopenLog',
+  'retire',
   'steps',
 ] as const satisfies readonly (keyof ShimApi)[];
 
@@ -152,6 +155,7 @@ export function shimClient(connection: Caller, timeoutMs: number): ShimApi {
     features: (request, ctx) => call('features', request, ctx),
     serve: (request, ctx) => call('serve', request, ctx),
     reopenLog: (request, ctx) => call('reopenLog', request, ctx),
+    retire: (request, ctx) => call('retire', request, ctx),
     steps: (request, ctx) => call('steps', request, ctx),
   };
 }

@@ -13,6 +13,8 @@ export interface ShimLaunch {
   /** What the shim and the runtimes it runs get; nothing else of the daemon's environment. Default: a plain PATH. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly debug?: boolean;
+  /** Of the shim that this daemon would start; one that says another is replaced. Default: any will do. */
+  readonly shimVersion?: string;
 }
 
 /** A plain PATH. */

@@ -34,6 +34,7 @@ export class Shim implements AsyncDisposable {
   readonly #stop = new AbortController();
   /** Last event that was passed on. */
   #told = { journal: '', number: 0 };
+  #isRightVersion = false;
   #client: TtrpcClient | undefined;
   #connecting: Promise<ShimConnection> | undefined;
   readonly #asked = Promise.withResolvers<void>();
@@ -83,7 +84,7 @@ export class Shim implements AsyncDisposable {
 
   async #connect(): Promise<ShimConnection> {
     try {
-      const client = await connectShim(this.#launch);
+      const client = await this.#connectRightVersion();
       if (this.#stop.signal.aborted) client.close();
       this.#client = client;
       const forget = () => {
@@ -100,6 +101,27 @@ export class Shim implements AsyncDisposable {
       this.#connecting = undefined;
       throw error;
     }
+  }
+
+  /** A shim of another version makes room for ours, once: its tasks do not notice. */
+  async #connectRightVersion(): Promise<TtrpcClient> {
+    const client = await connectShim(this.#launch);
+    const { shimVersion } = this.#launch;
+    if (shimVersion === undefined || this.#isRightVersion) return client;
+    this.#isRightVersion = true;
+    const ctx = daemonContext(this.#log, '', this.#stop.signal);
+    const api = shimClient(client, answerMs * 2);
+    const { version } = await api.info({}, ctx);
+    if (version === shimVersion) return client;
+    this.#log.info({ version, shimVersion }, 'shim of another version is replaced');
+    try {
+      await api.retire({}, ctx);
+    } catch (error) {
+      this.#log.warn({ version, error: messageOf(error) }, 'shim of another version stays');
+      return client;
+    }
+    await client.closed;
+    return connectShim(this.#launch);
   }
 
   async #followWhenNeeded(needed: () => Promise<boolean>): Promise<void> {

@@ -21,6 +21,7 @@ import { forwardEvents } from './forward-events.ts';
 import { shimLog } from './log.ts';
 import { LogWriter } from './log-writer.ts';
 import { reapOrphans } from './reaper.ts';
+import { ShimEnd } from './shim-end.ts';
 import { privateService } from './shim-service.ts';
 import { TaskEvents } from './task-events.ts';
 import { taskServices } from './task-service.ts';
@@ -63,6 +64,8 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
     for (const task of tasks.list('')) task.keepAgain();
   };
   await adoptTasks(stateDir, tasks, around);
+  const end = new ShimEnd({ ...around, tasks, socketPath });
+  end.watch(join(socketDir, 'shim.lock'));
   const quiet = new QuietTimer(3000, () => void returnGrownMemory());
   const another =
     eventsAddress === undefined ? undefined : new AnotherDaemon({ ...around, stateDir, tasks, socketPath });
@@ -72,7 +75,7 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
     privateService(
       tasks,
       eventLog,
-      { journal: journal.id, version: packageVersion() },
+      { journal: journal.id, version: packageVersion(), retire: () => end.retire() },
       another && ((namespace) => another.serve(namespace)),
     ),
   ].map((service) => touching(quiet, service));
@@ -122,7 +125,7 @@ const packageVersion = (): string =>
     .version;
 
 process.umask(0o022);
-// Containers outlive whoever signals a process group; only SIGKILL ends the shim.
+// Containers outlive whoever signals a process group; what ends the shim is in shim-end.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
 process.on('uncaughtException', (error) => log.error({ error: error.stack ?? error.message }, 'uncaught'));
 process.on('unhandledRejection', (error) => log.error({ error: messageOf(error) }, 'unhandled'));

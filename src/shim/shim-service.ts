@@ -17,7 +17,7 @@ const maxWaitMs = 60_000;
 export function privateService(
   tasks: TaskTable,
   events: EventLog,
-  self: { readonly version: string; readonly journal: string },
+  self: { readonly version: string; readonly journal: string; retire(): Promise<void> },
   serve: (namespace: string) => Promise<string> = refuseToServe,
 ): RawService {
   const instance = randomUUID();
@@ -38,6 +38,10 @@ export function privateService(
     },
     async reopenLog({ id, execId }, ctx) {
       await tasks.get(ctx, id).process(execId).reopenLog();
+      return {};
+    },
+    async retire() {
+      await self.retire();
       return {};
     },
     async steps({ id }, ctx) {
