@@ -155,7 +155,17 @@ function openTasks(config: Config, { state }: Layout, version: string, events: E
   );
   const daemon = { address, publishBinary, logProgram, version, startTimeoutMs: config.shimStartTimeoutMs };
   const environment = shimEnvironment();
-  return new Tasks({ stateDir: state, shimVersion: version, environment, debug, ociRuntime, runtimes, daemon, events, log });
+  return new Tasks({
+    stateDir: state,
+    shimVersion: version,
+    environment,
+    debug,
+    ociRuntime,
+    runtimes,
+    daemon,
+    events,
+    log,
+  });
 }
 
 function openContainers(
