@@ -5,6 +5,7 @@ import { aborted } from '../errors/error.ts';
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { openAt, syncFileSystem } from '../sys/files.ts';
+import { passedThrough } from '../sys/free-memory.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
 import { type ApplyCounter, count } from './apply-counter.ts';
 import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
@@ -113,6 +114,7 @@ async function* counted(path: string, counter: ApplyCounter | undefined): AsyncG
   for await (const chunk of createReadStream(path, { highWaterMark: readChunkBytes })) {
     yield chunk;
     count(counter, 0, chunk.length);
+    passedThrough(chunk.length);
   }
 }
 

@@ -6,6 +6,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Reference } from '../oci/reference.ts';
+import { passedThrough } from '../sys/free-memory.ts';
 import { BatchedWriter } from './batched-writer.ts';
 import { refKey, sourceLabel } from './labels.ts';
 import { undo } from './lease.ts';
@@ -219,6 +220,7 @@ async function copy(
     for await (const chunk of source) {
       signal.throwIfAborted();
       await batched.add(chunk);
+      passedThrough(chunk.byteLength);
     }
   } catch (error) {
     await batched.end().catch(() => {});
