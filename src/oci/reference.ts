@@ -27,6 +27,7 @@ const tagPattern = /^\w[\w.-]{0,127}$/;
  * @throws invalid_argument naming what is wrong
  */
 export function parseReference(text: string): Reference {
+  if (/^(?:\.{0,2}\/|~)/.test(text)) throw bad(text, 'is a path: an archive is loaded, not pulled');
   const { name, tag, digest } = split(text);
   const slash = name.indexOf('/');
   if (slash < 0) throw bad(text, 'has no registry host');
@@ -46,6 +47,7 @@ export function parseReference(text: string): Reference {
  * @throws invalid_argument; also for 64 hexadecimal digits, which would be an id
  */
 export function parseFamiliar(text: string): Reference {
+  if (/^(?:\.{0,2}\/|~)/.test(text)) return parseReference(text);
   if (/^[a-f0-9]{64}$/.test(text)) throw bad(text, 'is an id, not a name');
   return parseReference(hasDomain(text) ? canonicalDomain(text) : `${dockerDomain}/${libraryPath(text)}`);
 }
