@@ -1,5 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
-import { codeOf, failedPrecondition, invalidArgument, resourceExhausted } from '../../errors/error.ts';
+import {
+  codeOf,
+  dataLoss,
+  failedPrecondition,
+  invalidArgument,
+  resourceExhausted,
+} from '../../errors/error.ts';
 import { algorithmOf, type Digest } from '../../oci/digest.ts';
 import type { BlobIngest } from '../blobs.ts';
 import type { HashThread } from './hash-thread.ts';
@@ -9,6 +15,9 @@ const chunkBytes = 1 << 20;
 
 /** What the store does with a finished file: give it its name. */
 export type Adopt = (digest: Digest) => Promise<void>;
+
+const isFull = (error: unknown): boolean => codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT';
+const diskFull = (cause: unknown) => resourceExhausted('no space left on device', cause);
 
 /** One file being written. Bytes are hashed behind the writer, who does not wait for it. */
 export class LocalIngest implements BlobIngest {
@@ -65,7 +74,7 @@ export class LocalIngest implements BlobIngest {
     }
     await this.#file.truncate(this.#offset); // drops what a failed write may have left behind
     await this.#file.chmod(0o444);
-    await this.#file.sync();
+    await this.#sync();
     await this[Symbol.asyncDispose]();
     await this.#adopt(digest);
     return { digest, sizeBytes: this.#offset };
@@ -82,6 +91,19 @@ export class LocalIngest implements BlobIngest {
     return this.#hash.digest(this.#offset, expected && algorithmOf(expected));
   }
 
+  /**
+   * After a sync that failed the kernel may have dropped bytes that it still shows: nothing of the file can be trusted, and
+   * what goes on with this ingest starts over.
+   */
+  async #sync(): Promise<void> {
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      await this.truncate(0);
+      throw isFull(error) ? diskFull(error) : dataLoss('what was written did not reach the disk', error);
+    }
+  }
+
   async #append(chunk: Uint8Array): Promise<void> {
     let done = 0;
     try {
@@ -95,9 +117,7 @@ export class LocalIngest implements BlobIngest {
         done += bytesWritten;
       }
     } catch (error) {
-      throw codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT'
-        ? resourceExhausted('no space left on device', error)
-        : error;
+      throw isFull(error) ? diskFull(error) : error;
     }
   }
 
