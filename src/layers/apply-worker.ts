@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { aborted } from '../errors/error.ts';
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../sys/constants.ts';
@@ -22,7 +23,7 @@ import { type JobMessage, packError, receiveStream } from './worker-messages.ts'
 
 /** The thread in which a layer is inflated, hashed and written (see apply.ts). One job at a time. */
 
-const readChunkBytes = 1 << 20;
+const readChunkBytes = 512 * 1024;
 /** Cancellation is looked at after so many bytes: a few milliseconds, also when the layer is all tiny files. */
 const sliceBytes = 256 * 1024;
 
@@ -110,11 +111,19 @@ function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable
   return receiveStream(stream);
 }
 
+/**
+ * A file in pieces of one buffer, each valid until the next: as garbage they would wait for the collector. A piece is
+ * counted once it is used up.
+ */
 async function* counted(path: string, counter: ApplyCounter | undefined): AsyncGenerator<Buffer> {
-  for await (const chunk of createReadStream(path, { highWaterMark: readChunkBytes })) {
-    yield chunk;
-    count(counter, 0, chunk.length);
-    passedThrough(chunk.length);
+  await using file = await open(path);
+  const buffer = Buffer.allocUnsafeSlow(readChunkBytes);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, readChunkBytes, null);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+    count(counter, 0, bytesRead);
+    passedThrough(bytesRead);
   }
 }
 

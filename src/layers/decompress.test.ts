@@ -10,8 +10,11 @@ const gzipType = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const zstdType = 'application/vnd.oci.image.layer.v1.tar+zstd';
 const skippable = Buffer.from('502a4d180500000068656c6c6f', 'hex');
 
+/** Each piece is valid until the next. */
 async function* inSteps(bytes: Buffer, step: number): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
+  const piece = Buffer.alloc(Math.min(step, bytes.length));
+  for (let at = 0; at < bytes.length; at += step)
+    yield piece.subarray(0, bytes.copy(piece, 0, at, at + step));
 }
 
 async function inflated(

@@ -16,7 +16,7 @@ const zstdWindowLog = 27;
  * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
  * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
  * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip where that is
- * installed (`igzip`, default true), else through zlib. The first bytes must agree with the media type.
+ * installed (`igzip`, default true), else through zlib. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
  * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
  */
 export async function* decompress(
@@ -67,7 +67,8 @@ async function peek(source: AsyncGenerator<Buffer>): Promise<{ head: Buffer; res
   while (head.length < 4) {
     const { done, value } = await source.next();
     if (done) break;
-    head = head.length === 0 ? value : Buffer.concat([head, value]);
+    // A piece is gone when the next is asked for, so one that is too short is copied.
+    head = head.length === 0 && value.length >= 4 ? value : Buffer.concat([head, value]);
   }
   return { head, rest: startingWith(head, source) };
 }
@@ -101,7 +102,7 @@ async function* throughZlib(
   compression: 'gzip' | 'zstd',
 ): AsyncGenerator<Buffer> {
   const inflater = compression === 'gzip' ? createGunzip(buffering) : unzstd();
-  const input = Readable.from(source, { objectMode: true, highWaterMark: 2 });
+  const input = Readable.from(copies(source), { objectMode: true, highWaterMark: 2 });
   input.on('error', (error) => inflater.destroy(error));
   try {
     yield* input.pipe(inflater) as AsyncIterable<Buffer>;
@@ -109,6 +110,11 @@ async function* throughZlib(
     input.destroy();
     inflater.destroy();
   }
+}
+
+/** The stream reads ahead, so it cannot have pieces that are valid for a while only. */
+async function* copies(source: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  for await (const piece of source) yield Buffer.from(piece);
 }
 
 // The stream options pass through zlib's own to the Transform underneath, though their types do not say so.
