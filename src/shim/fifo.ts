@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { codeOf, invalidArgument } from '../errors/error.ts';
+import { setPipeSize } from '../sys/splice.ts';
 import type { Output, StdioPlace } from './stdio.ts';
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
@@ -13,6 +14,9 @@ function open(stream: string, path: string, flags: number, mode?: number): numbe
     throw invalidArgument(`open ${stream} ${path}: ${reason}`, error);
   }
 }
+
+/** More than the usual 64 KiB: a container and its client need to wait for each other less often. */
+const pipeBytes = 256 * 1024;
 
 /** Path by which a held end of a FIFO opens again, even where its name is gone. */
 const again = (fd: number): string => `/proc/self/fd/${fd}`;
@@ -38,6 +42,7 @@ export class FifoOutput implements Output {
     this.#changed = changed;
     this.containerFd = open(stream, name, O_RDWR);
     this.#containerFd = this.containerFd;
+    setPipeSize(this.containerFd, pipeBytes);
     this.#hold = kept?.release() ?? open(stream, name, O_WRONLY);
   }
 

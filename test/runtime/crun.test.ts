@@ -22,6 +22,7 @@ for (const file of [
   'kill-shim.test.ts',
   'streams.test.ts',
   'ends.test.ts',
+  '../bad-input/tasks.test.ts',
 ]) {
   test(`all of ${file} holds with crun too`, { skip: noCrun ? 'crun is not installed' : false }, () => {
     const { status, stdout } = underCrun(file);
