@@ -26,6 +26,8 @@ export interface SnapshotDriver {
   /** Makes an active snapshot durable and immutable; returns its usage. */
   commit(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
   usage(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
+  /** Reads everything of a committed snapshot that can be held against a hash. @throws data_loss (what differs), aborted */
+  verify?(id: number, signal: AbortSignal): Promise<void>;
   /** Idempotent. Never follows links, never crosses a mount. */
   remove(id: number): Promise<void>;
   /** The ids that have a directory. */

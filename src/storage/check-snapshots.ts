@@ -1,3 +1,4 @@
+import type { Context } from '../async/context.ts';
 import { codeOf, failedPrecondition, isKind, messageOf } from '../errors/error.ts';
 import { nodeOf } from '../metadata/changes.ts';
 import type { Reader } from '../metadata/db.ts';
@@ -18,12 +19,22 @@ interface Row {
   inodes: number | null;
 }
 
-/** Recorded snapshots: is what they consist of there, and as much of it as when it was committed? */
-export async function* checkSnapshots({ metadata }: StorageParts): AsyncGenerator<Step> {
+/**
+ * Recorded snapshots: is what they consist of there, and as much of it as when it was committed? Unless `quick`, layer
+ * files are read and hashed again.
+ */
+export async function* checkSnapshots(
+  { metadata }: StorageParts,
+  ctx: Context,
+  quick: boolean,
+): AsyncGenerator<Step> {
   const rows = metadata.db.all<Row>("SELECT * FROM snapshots WHERE state = 'ready' AND kind <> 'view'");
   for (const row of rows) {
     const directory = metadata.directories.get(row.snapshotter);
-    const message = directory && (await faultOf(metadata.db, directory, row));
+    const message =
+      directory &&
+      ((await faultOf(metadata.db, directory, row)) ??
+        (quick ? undefined : await damageOf(ctx, directory, row)));
     if (message === undefined || !isRecorded(metadata.db, row.id)) continue;
     const resource = resourceOf(nodeOf('snapshot', row.namespace, `${row.snapshotter}/${row.name}`));
     yield { fault: { kind: 'lost-snapshot', resource, message } };
@@ -39,6 +50,18 @@ async function faultOf(db: Reader, { driver }: DirectoryKeeper, row: Row): Promi
     if (codeOf(error) === 'ENOENT') return 'its files are gone';
     if (isKind(error, 'data_loss') || codeOf(error) !== undefined) return messageOf(error);
     throw error;
+  }
+}
+
+/** What a committed snapshot's bytes show; undefined where nothing of it can be verified. */
+async function damageOf(ctx: Context, { driver }: DirectoryKeeper, row: Row): Promise<string | undefined> {
+  if (row.kind !== 'committed') return undefined;
+  try {
+    await driver.verify?.(row.id, ctx.signal);
+    return undefined;
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    return messageOf(error);
   }
 }
 

@@ -51,7 +51,7 @@ async function* steps(
   yield* checkReferences(parts);
   yield* orphanContent(parts);
   yield* orphanIngests(parts);
-  yield* checkSnapshots(parts);
+  yield* checkSnapshots(parts, ctx, quick);
   yield* orphanSnapshots(parts);
   yield* checkMounts(parts);
   yield* checkContent(parts, ctx, holdings, quick);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type BerthClient, connect, type Digest, type Finding } from '../../src/client/index.ts';
@@ -229,4 +229,22 @@ test('fsck --quick does not read content, and a lost snapshot is told', async ()
   assert.deepEqual([lost?.kind, lost?.resource?.id], ['lost-snapshot', 'overlayfs/mine']);
   await client.snapshotter().remove(client.context(), 'mine');
   assert.deepEqual(await violationsAtRest(stage.daemon.root, stage.daemon.state), []);
+});
+
+test('fsck reads layer files again and tells one with a changed byte, --quick does not', async () => {
+  const file = numbers()
+    .map((id) => join(snapshots(), String(id), 'layer.erofs'))
+    .find((path) => existsSync(path));
+  if (file === undefined) return; // directories have nothing to be held against
+  const flip = (byte: string) =>
+    execFileSync('sh', ['-c', `printf '${byte}' | dd of=${file} bs=1 seek=5000 conv=notrunc status=none`]);
+  const kept = String.fromCharCode(readFileSync(file)[5000] ?? 0);
+  flip('~');
+  assert.deepEqual(await check({ quick: true }), []);
+  const [damaged] = await check();
+  assert.match(damaged?.message ?? '', /data is not that of its diff ID/);
+  execFileSync('dd', [`of=${file}`, 'bs=1', 'seek=5000', 'conv=notrunc', 'status=none'], {
+    input: Buffer.from(kept, 'latin1'),
+  });
+  assert.deepEqual(await check(), []);
 });

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../async/context.ts';
 import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
+import { verifyLayerFile } from '../../layers/erofs/layer-file.ts';
 import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
@@ -126,6 +127,10 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     if (!layer) return own;
     const { diskBytes, inodes } = await readErofsFile(this.#paths.layer(id));
     return { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
+  }
+
+  async verify(id: number, signal: AbortSignal): Promise<void> {
+    if (this.#bodies.of(id).layer) await verifyLayerFile(this.#paths.layer(id), signal);
   }
 
   async remove(id: number): Promise<void> {
