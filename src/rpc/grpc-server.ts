@@ -38,6 +38,13 @@ const sessionOptions = {
     enablePush: false,
   },
   maxHeaderListPairs: 128,
+  // containerd's clients read a blob in calls of 32 KiB and reset each when it has brought its bytes: Node's 33 a second would
+  // end the connection of `ctr content get` after 32 MB. What a flood costs is bounded by the calls at a time.
+  streamResetBurst: 10_000,
+  streamResetRate: 10_000,
+  // Node counts what a reset stream had still to send for ever, so that a limit would end a long connection; what a
+  // connection can hold is bounded by its calls and their messages.
+  maxSessionMemory: Number.MAX_SAFE_INTEGER,
 };
 
 interface ServedMethod {
