@@ -40,6 +40,11 @@ export class Fd implements Disposable {
     if (this.#fd >= 0) closeCall(this.release());
   }
 
+  /** Closes in another thread: the last close of a removed file frees its blocks, which waits for the journal. Never rejects. */
+  async closeAside(): Promise<void> {
+    if (this.#fd >= 0) await closeCall.wait(this.release());
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }

@@ -24,19 +24,30 @@ export async function removeTree(
   const parent = openIfThere(dirname(path));
   if (!parent) return true;
   using dir = parent;
+  const closing = new Set<Promise<void>>();
   const start = performance.now();
   let sliceStart = start;
-  for (const _ of steps(dir, basename(path))) {
+  for (const closed of steps(dir, basename(path))) {
+    if (closed) {
+      closing.add(closed);
+      void closed.then(() => closing.delete(closed));
+    }
+    if (closing.size >= MAX_CLOSING) await Promise.race(closing);
     const now = performance.now();
     if (now - sliceStart < SLICE_MS) continue;
-    if (now - start >= withinMs) return false;
+    if (now - start >= withinMs) {
+      await Promise.all(closing);
+      return false;
+    }
     await setImmediate();
     sliceStart = performance.now();
   }
+  await Promise.all(closing);
   return true;
 }
 
 const SLICE_MS = 5;
+const MAX_CLOSING = 8;
 
 interface Removal {
   readonly root: Fd;
@@ -47,8 +58,10 @@ const MAX_DEPTH = 32;
 /** One round takes 32 levels off the deepest tree, and whatever was added or swapped during the last one. */
 const MAX_ROUNDS = 10_000;
 
-/** The work, with a pause offered at each entry. */
-function* steps(dir: Fd, name: Path): Generator<void> {
+type Steps = Generator<Promise<void> | undefined, void>;
+
+/** The work, with a pause offered at each entry, and the closing of each directory that is gone. */
+function* steps(dir: Fd, name: Path): Steps {
   const top = removeFileOrOpen(dir, name);
   if (!top) return;
   using root = top;
@@ -56,26 +69,22 @@ function* steps(dir: Fd, name: Path): Generator<void> {
   const removal: Removal = { root, hoisted: 0 };
   for (let round = 0; round < MAX_ROUNDS; round++) {
     yield* removeEntries(removal, root, 0);
-    if (rmdirIfEmpty(dir, name)) return;
+    if (!rmdirIfEmpty(dir, name)) continue;
+    yield root.closeAside();
+    return;
   }
   throw failedPrecondition(`${pathText(name)} fills up while it is being removed`);
 }
 
-function* removeEntries(removal: Removal, dir: Fd, depth: number): Generator<void> {
+function* removeEntries(removal: Removal, dir: Fd, depth: number): Steps {
   for (const name of readdirSync(dir.procPath, { encoding: 'buffer' })) {
-    yield;
+    yield undefined;
     const child = unlessSwapped(() => removeFileOrOpen(dir, name));
     if (child) yield* removeDirectory(removal, dir, name, child, depth);
   }
 }
 
-function* removeDirectory(
-  removal: Removal,
-  dir: Fd,
-  name: Buffer,
-  opened: Fd,
-  depth: number,
-): Generator<void> {
+function* removeDirectory(removal: Removal, dir: Fd, name: Buffer, opened: Fd, depth: number): Steps {
   using child = opened;
   // Too deep: move it up to the root of the tree, which is read again until it is empty.
   if (depth >= MAX_DEPTH) {
@@ -84,6 +93,7 @@ function* removeDirectory(
   }
   yield* removeEntries(removal, child, depth + 1);
   rmdirIfEmpty(dir, name);
+  yield child.closeAside();
 }
 
 /** Unlinks what is no directory; opens what is one. Gone already counts as removed. */
