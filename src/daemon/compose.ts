@@ -116,8 +116,14 @@ function openProxy(
   return proxyDriver({ name, snapshotter, capabilities, exports, log });
 }
 
-const openOverlay = ({ layerMode }: Config, { snapshots, layers }: Layout, log: Log) =>
-  openOverlayDriver({ root: join(snapshots, 'overlayfs'), layers, mode: layerMode, log });
+const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: Layout, log: Log) =>
+  openOverlayDriver({
+    root: join(snapshots, 'overlayfs'),
+    layers,
+    mode: layerMode,
+    slowChown: slowChown ? 'fallback' : 'never',
+    log,
+  });
 
 function openTransfers(
   current: () => Config,

@@ -193,5 +193,11 @@ function poll(fd: number, events: koffiNode.PollOptions, onEvent: () => void): P
   };
 }
 
+/** Where a libc function begins, for system calls that start one. */
+export function addressOfFunction(name: string): bigint {
+  library ??= load().load(null);
+  return load().address(library.symbol(name, 'int'));
+}
+
 /** Where a buffer's bytes are, for structures that hold pointers. The caller keeps the buffer alive (and unresized). */
 export const addressOf = (bytes: Uint8Array): bigint => load().address(bytes);

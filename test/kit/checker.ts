@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mountsBelow, processesOf } from './daemon.ts';
@@ -221,9 +221,11 @@ function checkTasks(state: string, rows: Rows): string[] {
   const bundles = (existsSync(tasks) ? readdirSync(tasks) : []).flatMap((ns) =>
     readdirSync(join(tasks, ns)).map((id) => join(tasks, ns, id)),
   );
-  const layers = new Set(rows.snapshots.map(({ id }) => join(state, 'layers', String(id))));
+  const ids = new Set(rows.snapshots.map(({ id }) => id));
+  const isLayer = (point: string) =>
+    dirname(point) === join(state, 'layers') && ids.has(Number.parseInt(basename(point), 10));
   const stray = mountsBelow(state).filter(
-    (point) => !layers.has(point) && !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
+    (point) => !isLayer(point) && !bundles.some((bundle) => point.startsWith(`${bundle}/`)),
   );
   const temp = (existsSync(join(state, 'tmp')) ? readdirSync(join(state, 'tmp')) : []).filter(
     (name) => !isOfLivingDaemon(join(state, 'tmp'), name),

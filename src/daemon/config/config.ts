@@ -24,6 +24,8 @@ export interface Config {
   readonly ociRuntime: string;
   /** How overlayfs keeps layers: as mounted files where that is possible, or as directories. */
   readonly layerMode: LayerMode;
+  /** May overlayfs give files other owners one by one where it cannot map them. */
+  readonly slowChown: boolean;
   /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
   readonly contentSharing: SharingPolicy;
   /** Shims' programs by runtime name; others are looked for in PATH. */
@@ -75,6 +77,7 @@ export const defaultConfig: Config = {
   maxConcurrentUnpacks: 0,
   ociRuntime: '',
   layerMode: 'auto',
+  slowChown: false,
   contentSharing: 'shared',
   runtimes: {},
   shimStartTimeoutMs: 30_000,

@@ -4,6 +4,7 @@ import type { Config } from './config.ts';
 import {
   absolutePath,
   binary,
+  boolean,
   type Check,
   durationMs,
   fraction,
@@ -65,6 +66,7 @@ const common: Readonly<Record<string, Key>> = {
     integer(0, 256),
   ),
   'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
+  'plugins.io.containerd.snapshotter.v1.overlayfs.slow_chown': key('slowChown', boolean),
   proxy_plugins: key('proxySnapshotters', proxyPlugins),
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),

@@ -29,7 +29,10 @@ export function renderConfig(config: Config): string {
         startup_delay: `${config.gc.startupDelayMs}ms`,
       },
       'io.containerd.metadata.v1.bolt': { content_sharing_policy: config.contentSharing },
-      'io.containerd.snapshotter.v1.overlayfs': { layers: config.layerMode },
+      'io.containerd.snapshotter.v1.overlayfs': {
+        layers: config.layerMode,
+        slow_chown: config.slowChown,
+      },
       'io.containerd.transfer.v1.local': {
         config_path: config.hostsDirs.join(':'),
         max_concurrent_downloads: config.maxConcurrentDownloads,

@@ -24,6 +24,10 @@ export const binary: Check<string> = (value) =>
     ? value
     : refuse('an absolute path, a name in PATH, or empty');
 
+/** true or false. */
+export const boolean: Check<boolean> = (value) =>
+  typeof value === 'boolean' ? value : refuse('true or false');
+
 /** A whole number from `min` to `max`; TOML gives large ones as bigint. */
 export const integer =
   (min: number, max: number): Check<number> =>

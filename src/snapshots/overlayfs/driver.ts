@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises';
+import { chown, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../async/context.ts';
 import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
 import { verifyLayerFile } from '../../layers/erofs/layer-file.ts';
+import { withTempMount } from '../../sys/temp-mount.ts';
 import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
@@ -10,12 +11,15 @@ import { ensureDirectory, ensureDirectoryLike } from '../ensure-directory.ts';
 import type { LayerMode } from '../layer-mode.ts';
 import type { Mount, SnapshotUsage } from '../snapshotter.ts';
 import { Bodies } from './bodies.ts';
+import { chownTree } from './chown-tree.ts';
 import { readErofsFile } from './erofs-file.ts';
+import { type IdMaps, idMapsOf, rootOf } from './id-maps.ts';
 import { LayerClaims, writtenDirectory } from './layer-claims.ts';
 import { commitDirectory, commitLayer } from './layer-commit.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { LayerStack } from './layer-stack.ts';
 import { type LayerSupport, probeLayers } from './layer-support.ts';
+import { MappedMounts, whyNoIdMaps } from './mapped-mounts.ts';
 import { overlayMounts } from './overlay-mounts.ts';
 import { SnapshotPaths } from './snapshot-paths.ts';
 
@@ -31,10 +35,18 @@ export interface OverlayDriverOptions {
   readonly mode?: LayerMode;
   /** Mount with `userxattr`, as a user namespace needs. Default false. */
   readonly userXattr?: boolean;
+  /**
+   * May files be given other owners one by one (which copies each) for a snapshot whose labels ask for that: `never`,
+   * as a `fallback` where mapped mounts do not work, or `always`. Default `never`.
+   */
+  readonly slowChown?: SlowChown;
   /** How long a layer stays mounted after its last user. Default 10 s. */
   readonly idleMs?: number;
   readonly log?: Log;
 }
+
+/** See {@link OverlayDriverOptions.slowChown}. */
+type SlowChown = 'never' | 'fallback' | 'always';
 
 /**
  * Snapshots under overlayfs. Each is a directory (`snapshots/<id>/fs` and, while active, `work`), or an EROFS image that is
@@ -46,21 +58,42 @@ export interface OverlayDriverOptions {
 export async function openOverlayDriver(
   options: OverlayDriverOptions,
 ): Promise<SnapshotDriver & AsyncDisposable> {
-  const { root, layers: mounts = join(root, 'layers'), mode = 'auto' } = options;
+  const { root, layers: mounts = join(root, 'layers'), mode = 'auto', slowChown = 'never' } = options;
   for (const path of [root, mounts])
     if (/[,:\\]/.test(path)) throw invalidArgument(`snapshot root ${path} holds one of , : \\`);
   const paths = new SnapshotPaths(root);
   await paths.open();
   const layers = new LayerMounts(mounts, (id) => paths.layer(id));
   await layers.open();
+  const mapped = new MappedMounts(mounts);
+  await mapped.open();
   const support = await probeLayers(mode, root, mounts);
   layers.attachment = support.attachment;
-  return new OverlayDriver(options, paths, layers, support);
+  const owners = await findOwners(slowChown, root, mounts);
+  return new OverlayDriver(options, { paths, layers, mapped, support, owners });
+}
+
+/** How files get the owners that labels ask for. */
+type Owners = 'mapped' | 'chown' | 'as they are';
+
+async function findOwners(slowChown: SlowChown, root: string, mounts: string): Promise<Owners> {
+  if (slowChown === 'always') return 'chown';
+  if ((await whyNoIdMaps(root, mounts)) === undefined) return 'mapped';
+  return slowChown === 'fallback' ? 'chown' : 'as they are';
+}
+
+/** What was opened for a driver, and found out. */
+interface Found {
+  readonly paths: SnapshotPaths;
+  readonly layers: LayerMounts;
+  readonly mapped: MappedMounts;
+  readonly support: LayerSupport;
+  readonly owners: Owners;
 }
 
 class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly name = 'overlayfs';
-  readonly capabilities = ['rebase'];
+  readonly capabilities: readonly string[];
   readonly root: string;
   readonly exports: Readonly<Record<string, string>>;
   readonly #userXattr: boolean;
@@ -69,19 +102,20 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly #stack: LayerStack;
   readonly #claims: LayerClaims;
   readonly #writesLayers: boolean;
+  readonly #chowns: boolean;
 
   constructor(
     { root, userXattr = false, idleMs = 10_000, log = silentLog }: OverlayDriverOptions,
-    paths: SnapshotPaths,
-    layers: LayerMounts,
-    { mode, reason }: LayerSupport,
+    { paths, layers, mapped, support: { mode, reason }, owners }: Found,
   ) {
     this.root = root;
+    this.capabilities = owners === 'as they are' ? ['rebase'] : ['rebase', 'remap-ids'];
+    this.#chowns = owners === 'chown';
     this.exports = reason === '' ? { layers: mode } : { layers: mode, layers_reason: reason };
     this.#userXattr = userXattr;
     this.#paths = paths;
     this.#bodies = new Bodies(paths);
-    this.#stack = new LayerStack(paths, this.#bodies, layers, { idleMs, log });
+    this.#stack = new LayerStack(paths, this.#bodies, { layers, mapped, idleMs, log });
     this.#claims = new LayerClaims(paths, (id) => this.#bodies.set(id, { directory: true, layer: true }));
     this.#writesLayers = mode !== 'directories';
   }
@@ -91,18 +125,26 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   }
 
   async create(snapshot: DriverSnapshot): Promise<undefined> {
-    const { id, kind, parents } = snapshot;
+    const { id, kind, parents, labels } = snapshot;
+    const asked = idMapsOf(labels);
+    if (asked !== undefined && !this.capabilities.includes('remap-ids'))
+      throw failedPrecondition(
+        'owners of files cannot be mapped here (Linux 5.19, and a file system that can)',
+      );
     this.#stack.enter(snapshot);
     await ensureDirectory(this.#paths.directory(id), 0o700);
     if (kind === 'active' || parents.length === 0) await this.#createFs(snapshot);
+    if (asked !== undefined && this.#chowns && kind === 'active')
+      await withTempMount(await this.mounts(snapshot), (path) => chownTree(path, asked));
   }
 
   async mounts(snapshot: DriverSnapshot): Promise<Mount[]> {
     const { id, kind, parents } = snapshot;
+    const maps = this.#mapsOf(snapshot);
     this.#stack.enter(snapshot);
-    const lower = await this.#stack.directories(parents);
+    const lower = await this.#stack.directories(parents, maps);
     const own = kind === 'active' ? this.#bodies.of(id) : undefined;
-    if (own?.layer) lower.unshift(await this.#stack.layer(id));
+    if (own?.layer) lower.unshift(...(await this.#stack.layer(id, maps)));
     // A commit that failed at its record has left the layer file alone.
     if (own?.directory === false) await this.#createFs(snapshot);
     const [fs, work] = [this.#paths.fs(id), this.#paths.work(id)];
@@ -169,10 +211,18 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     return this.#stack[Symbol.asyncDispose]();
   }
 
+  /** What mounts have to map. */
+  #mapsOf({ labels }: DriverSnapshot): IdMaps | undefined {
+    return this.#chowns ? undefined : idMapsOf(labels);
+  }
+
   /** The root directory of a mounted snapshot is its own `fs`, so that takes owner and mode from what is beneath. */
-  async #createFs({ id, kind, parents }: DriverSnapshot): Promise<void> {
-    const [beneath] = await this.#stack.directories(parents);
+  async #createFs(snapshot: DriverSnapshot): Promise<void> {
+    const { id, kind, parents } = snapshot;
+    const maps = this.#mapsOf(snapshot);
+    const [beneath] = await this.#stack.directories(parents.slice(0, 1), maps);
     await ensureDirectoryLike(this.#paths.fs(id), beneath);
+    if (beneath === undefined && maps) await chown(this.#paths.fs(id), ...rootOf(maps));
     if (kind === 'active') await ensureDirectory(this.#paths.work(id), 0o711);
     this.#bodies.forget(id);
   }
