@@ -47,19 +47,30 @@ export interface HttpResponse {
   readonly note?: string;
 }
 
+/** How long an answer may take to begin, and to go on, in milliseconds. Default: a minute each. */
+export interface Patience {
+  readonly firstByteMs: number;
+  readonly idleMs: number;
+}
+
 /** Keep-alive connections, one agent for each origin and trust setting. Follows no redirect and knows no credentials. */
 export class Connections implements Disposable {
   readonly health = new HostHealth();
   /** Ranges of blobs that are fetched ahead of their readers, over all downloads: each may hold 3 MiB. */
   readonly ranges = new Limiter(httpLimits.ranges);
   readonly #agents = new Map<string, http.Agent>();
+  readonly #patience: Patience;
+
+  constructor(patience: Partial<Patience> = {}) {
+    this.#patience = { ...httpLimits, ...patience };
+  }
 
   /** One exchange; ends with the answer's headers. @throws unavailable, failed_precondition (certificate), aborted */
   async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     signal.throwIfAborted();
     const { origin } = request.url;
     try {
-      const response = await exchange(request, this.#agent(request), signal);
+      const response = await exchange(request, this.#agent(request), signal, this.#patience);
       this.health.answered(origin);
       return response;
     } catch (error) {
@@ -110,19 +121,24 @@ function makeAgent({ url, tls }: HttpRequest): http.Agent {
   });
 }
 
-function exchange(request: HttpRequest, agent: http.Agent, signal: AbortSignal): Promise<HttpResponse> {
+function exchange(
+  request: HttpRequest,
+  agent: http.Agent,
+  signal: AbortSignal,
+  patience: Patience,
+): Promise<HttpResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
   const { method, headers, url } = request;
   const options = { method, headers, agent, signal, maxHeaderSize: httpLimits.headerBytes };
   const sent = url.protocol === 'http:' ? requestHttp(url, options) : requestHttps(url, options);
   const stopDialTimer = watchDial(sent, request.dialTimeoutMs);
-  sent.setTimeout(request.answerMs ?? httpLimits.firstByteMs, () =>
+  sent.setTimeout(request.answerMs ?? patience.firstByteMs, () =>
     sent.destroy(new Error('no answer in time')),
   );
   sent.on('error', reject);
   sent.on('close', stopDialTimer);
   sent.on('response', (body) => {
-    body.setTimeout(httpLimits.idleMs, () => body.destroy(new Error('no data in time')));
+    body.setTimeout(patience.idleMs, () => body.destroy(new Error('no data in time')));
     body.on('error', () => {}); // whoever reads sees it; an unread body must not end the daemon
     resolve({ status: body.statusCode ?? 0, headers: body.headers, url, body });
   });

@@ -22,6 +22,10 @@ export type Respond = (request: IncomingMessage, response: ServerResponse, body:
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
+  /** Vouches for the certificates of clients. */
+  readonly ca?: string;
+  readonly requestCert?: boolean;
+  readonly rejectUnauthorized?: boolean;
 }
 
 /** An HTTP or HTTPS server on loopback that keeps what it was asked. */

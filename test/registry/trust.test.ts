@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { daemonContext, silentLog } from '../../src/async/context.ts';
+import type { Digest } from '../../src/oci/digest.ts';
 import { parseReference } from '../../src/oci/reference.ts';
 import { fetchBlob } from '../../src/registry/blobs.ts';
 import { Connections } from '../../src/registry/connections.ts';
@@ -181,4 +183,51 @@ describe('mirrors', () => {
     configure('registry.example', `server = "${origin.url}"`);
     await resolve(ctx, await open('registry.example/a:latest'));
   });
+});
+
+test('a client certificate is shown to its own host, by hosts.toml and by certs.d, and to nobody else', async () => {
+  const ca = readFileSync(join(root, 'ours/ca.pem'), 'utf8');
+  const strict = { ...ours, ca, requestCert: true, rejectUnauthorized: true };
+  await using registry = await FlakyRegistry.start(strict);
+  registry.addImage('a', 'latest', [tarOf({ a: 'a' })]);
+  const reference = `${registry.host}/a:latest`;
+  configure(registry.host, `server = "${registry.url}"\nca = "${join(root, 'ours/ca.pem')}"\n`);
+  await assert.rejects(resolve(ctx, await open(reference)), { kind: 'unavailable' });
+  const pair = `[["${join(root, 'ours/cert.pem')}", "${join(root, 'ours/key.pem')}"]]`;
+  configure(
+    registry.host,
+    `server = "${registry.url}"\nca = "${join(root, 'ours/ca.pem')}"\nclient = ${pair}\n`,
+  );
+  await resolve(ctx, await open(reference));
+  let shown: boolean | undefined;
+  await using other = await ScriptedServer.serve(
+    (request, response) => {
+      shown =
+        'getPeerCertificate' in request.socket &&
+        Object.keys((request.socket as TLSSocket).getPeerCertificate()).length > 0;
+      response.end('x');
+    },
+    { ...ours, ca, requestCert: true, rejectUnauthorized: false },
+  );
+  registry.scripts.push(
+    always(/blobs/, (_, response) => response.writeHead(307, { location: other.url }).end()),
+  );
+  const session = await open(reference);
+  const blob = { mediaType: '', digest: `sha256:${'0'.repeat(64)}` as Digest, size: 1 };
+  const drain = async () => {
+    for await (const _ of fetchBlob(ctx, session, blob));
+  };
+  await assert.rejects(drain(), { message: /not trusted/ }); // its CA counts for its own host only, too
+  assert.equal(shown, undefined);
+  rmSync(hostsDir, { recursive: true });
+  const dir = join(hostsDir, registry.host);
+  mkdirSync(dir, { recursive: true });
+  for (const [from, to] of [
+    ['ca.pem', 'ours.crt'],
+    ['cert.pem', 'client.cert'],
+    ['key.pem', 'client.key'],
+  ] as const)
+    copyFileSync(join(root, 'ours', from), join(dir, to));
+  registry.scripts.length = 0;
+  await resolve(ctx, await open(reference));
 });
