@@ -35,6 +35,8 @@ export interface HttpRequest {
   readonly dialTimeoutMs: number;
   /** How long nothing may move before the answer comes. Default: {@link httpLimits}.firstByteMs. */
   readonly answerMs?: number;
+  /** Told of the exchange once its answer has begun. */
+  readonly observe?: ((request: HttpRequest, response: HttpResponse) => void) | undefined;
 }
 
 /** An answer whose body still has to be read or destroyed. `url` is where it came from, after redirects. */
@@ -72,6 +74,7 @@ export class Connections implements Disposable {
     try {
       const response = await exchange(request, this.#agent(request), signal, this.#patience);
       this.health.answered(origin);
+      request.observe?.(request, response);
       return response;
     } catch (error) {
       signal.throwIfAborted();

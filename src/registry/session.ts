@@ -6,6 +6,7 @@ import { formatReference, type Reference } from '../oci/reference.ts';
 import { type Access, Authorizer } from './auth.ts';
 import type { Connections, HttpMethod, HttpRequest, HttpResponse, RequestBody } from './connections.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
+import { dumpOf } from './dump.ts';
 import { discard, statusError } from './failure.ts';
 import { type Capability, originOf, type RegistryHost } from './host.ts';
 import { defaultDialTimeoutMs, defaultHost, type HostsOptions, hostsFor } from './hosts.ts';
@@ -30,6 +31,8 @@ export interface SessionOptions extends HostsOptions {
   readonly retry?: RetryPolicy;
   /** Told what registries want people to know (`Warning: 299`), each text once. */
   readonly warn?: (text: string) => void;
+  /** Told of each request to a registry and its answer, as text; of those to token servers never. */
+  readonly dump?: (text: string) => void;
   /** What the session is for. Default: pull. */
   readonly actions?: 'pull' | 'pull,push';
 }
@@ -62,6 +65,7 @@ export class RegistrySession {
   readonly #authorizer: Authorizer;
   readonly #hosts: readonly RegistryHost[];
   readonly #access: Access;
+  readonly #observe: HttpRequest['observe'];
   readonly #warned = new Set<string>();
   readonly #ranged = new Map<Digest, 'used' | 'distrusted'>();
 
@@ -72,6 +76,8 @@ export class RegistrySession {
     this.#hosts = hosts;
     this.#options = options;
     this.#authorizer = new Authorizer(options.connections, options.credentials ?? anonymous);
+    const { dump } = options;
+    this.#observe = dump && ((request, response) => dump(dumpOf(request, response)));
     const scopes = reference.path === '' ? [] : [repositoryScope(reference.path, options.actions ?? 'pull')];
     this.#access = { reference: formatReference(reference), scopes };
   }
@@ -227,6 +233,7 @@ export class RegistrySession {
       dialTimeoutMs: host.dialTimeoutMs ?? defaultDialTimeoutMs,
       ...(body !== undefined && { body }),
       ...withAnswerMs(answerMs ?? host.answerMs),
+      observe: this.#observe,
     };
     return typeof path === 'string' ? request : readdressed(request, this.#withNamespace(path, host));
   }

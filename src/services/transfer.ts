@@ -10,6 +10,7 @@ import type { TransferParts } from '../transfer/parts.ts';
 import type { TransferProgress } from '../transfer/progress.ts';
 import { pull } from '../transfer/pull.ts';
 import { push } from '../transfer/push.ts';
+import type { RegistryEndpoint } from '../transfer/registry-endpoint.ts';
 import { tag } from '../transfer/tag.ts';
 import { endpointOf } from './registry-endpoints.ts';
 import { echo, exportTo, importFrom } from './transfer-archives.ts';
@@ -39,7 +40,8 @@ export function transferService(parts: TransferParts, streams: Streams): Service
         await transferTag(parts, ctx, from, to);
         return {};
       }
-      const started = start(parts, streams, ctx, from, to);
+      await using call = new AsyncDisposableStack();
+      const started = start(parts, streams, ctx, from, to, (end) => endpointOf(streams, ctx, end, call));
       await using progress = progressTo(streams, ctx, options?.progressStream ?? '');
       for await (const step of started.steps)
         for (const update of toWireProgress(step, started.labels, started.root)) progress.send(update);
@@ -62,21 +64,20 @@ function start(
   ctx: Context,
   from: TransferEnd,
   to: TransferEnd,
+  endpoint: (end: OCIRegistry) => RegistryEndpoint,
 ): Started {
   const labels = { from: from.label, to: to.label };
   if (from.kind === 'registry' && to.kind === 'image store') {
     const request = pullRequestOf(parts, from.message, to.message);
-    const endpoint = endpointOf(streams, ctx, from.message);
-    return { steps: pull(parts, ctx, { ...endpoint, ...request }), labels, root: request.name };
+    return { steps: pull(parts, ctx, { ...endpoint(from.message), ...request }), labels, root: request.name };
   }
   if (from.kind === 'image store' && to.kind === 'registry') {
     const { name: image, platforms } = from.message;
-    const endpoint = endpointOf(streams, ctx, to.message);
-    const request = { ...endpoint, image, platforms: platforms.map(fromWirePlatform) };
+    const request = { ...endpoint(to.message), image, platforms: platforms.map(fromWirePlatform) };
     return { steps: push(parts, ctx, request), labels, root: image };
   }
   if (from.kind === 'registry' && to.kind === 'registry') {
-    const ends = { from: endpointOf(streams, ctx, from.message), to: endpointOf(streams, ctx, to.message) };
+    const ends = { from: endpoint(from.message), to: endpoint(to.message) };
     return { steps: copy(parts, ctx, ends), labels, root: from.message.reference };
   }
   if (from.kind === 'import stream' && to.kind === 'image store')

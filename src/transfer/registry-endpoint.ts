@@ -14,6 +14,8 @@ export interface RegistryEndpoint {
   /** Directory of hosts.toml folders. Default: the daemon's own. */
   readonly hostsDir?: string | undefined;
   readonly defaultScheme?: 'https' | 'http' | undefined;
+  /** Told of each request and its answer, as text without secrets. */
+  readonly dump?: (text: string) => void;
   /** How patient to be. Default: five tries. */
   readonly retry?: RetryPolicy;
 }
@@ -34,7 +36,7 @@ export const openSession = (
 export function openSessionFor(
   parts: TransferParts,
   reference: Reference,
-  { credentials, headers, hostsDir, defaultScheme, retry }: Omit<RegistryEndpoint, 'reference'>,
+  { credentials, headers, hostsDir, defaultScheme, retry, dump }: Omit<RegistryEndpoint, 'reference'>,
   { actions, report }: SessionUse,
 ): Promise<RegistrySession> {
   return RegistrySession.open(reference, {
@@ -46,5 +48,6 @@ export function openSessionFor(
     ...(credentials !== undefined && { credentials }),
     ...(headers !== undefined && { headers }),
     ...(retry !== undefined && { retry }),
+    ...(dump !== undefined && { dump }),
   });
 }

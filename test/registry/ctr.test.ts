@@ -92,6 +92,19 @@ describe('pulls by ctr', { skip: existsSync(ctr2) ? false : `${ctr2} is missing`
       assert.ok(!log.includes(text));
   });
 
+  test('--http-dump shows requests and answers, and no secret', async () => {
+    const reference = await locked.pushBusybox('dumped');
+    const user = `${login.username}:${login.password}`;
+    const { status, stderr: shown } = await ctr('images', 'pull', '--http-dump', '-u', user, reference);
+    assert.equal(status, 0, shown);
+    assert.match(shown, /> HEAD http:\/\/127\.0\.0\.1:\d+\/v2\/dumped\/manifests\/latest/);
+    assert.match(shown, /< 401/);
+    assert.match(shown, /< www-authenticate: Basic/);
+    assert.match(shown, /> authorization: \(hidden\)/);
+    assert.match(shown, /< 200/);
+    assert.ok(!shown.includes(Buffer.from(user).toString('base64')) && !shown.includes(login.password));
+  });
+
   test('a TLS registry is pulled from with its hosts directory', async () => {
     const reference = await secured.pushBusybox();
     await ok('images', 'pull', '--hosts-dir', secured.hostsDir(), reference);
