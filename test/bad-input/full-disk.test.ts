@@ -63,7 +63,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
 
     test('a layer that unpacks to more than there is room says so and leaves no part of it', async () => {
       await using registry = await FlakyRegistry.start();
-      registry.addImage('bomb', 'x', [tarOf({ zeros: Buffer.alloc(60 * mebibyte) })]);
+      registry.addImage('bomb', 'x', [tarOf({ much: Buffer.alloc(60 * mebibyte, 'x') })]);
       await using daemon = await onSmallDisk(32);
       const ctr = (line: string) => runLine(daemon, generation, line, { HOST: registry.host });
       const bomb = await ctr(
