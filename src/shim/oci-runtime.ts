@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { Limiter } from '../async/limiter.ts';
-import { messageOf, unknown, wrap } from '../errors/error.ts';
+import { type BerthError, messageOf, unknown, wrap } from '../errors/error.ts';
 import { type Command, type Finished, runCommand } from './run-command.ts';
 
 /** Where and how a runtime keeps its containers: the global arguments of each call. */
@@ -66,8 +66,14 @@ export class OciRuntime {
     await this.#run('kill', ['kill', ...(all ? ['--all'] : []), id, String(signal)], shortMs);
   }
 
+  /** A runtime that is killed over it is asked again: to delete twice does no harm, not to delete leaves processes. */
   async delete(id: string): Promise<void> {
-    await this.#run('delete', ['delete', '--force', id], shortMs);
+    for (let tries = 1; ; tries++) {
+      const finished = await this.#finish('delete', ['delete', '--force', id], shortMs, {});
+      if (finished.code === 0) return;
+      const wasKilled = finished.code === killedCode && !finished.timedOut;
+      if (!wasKilled || tries === maxDeletes) throw this.#failure('delete', finished);
+    }
   }
 
   async pause(id: string): Promise<void> {
@@ -98,7 +104,11 @@ export class OciRuntime {
   ): Promise<Finished> {
     const finished = await this.#finish(verb, args, timeoutMs, more);
     if (finished.code === 0) return finished;
-    throw unknown(`OCI runtime ${verb} failed: ${this.#reason(finished)}`);
+    throw this.#failure(verb, finished);
+  }
+
+  #failure(verb: string, finished: Finished): BerthError {
+    return unknown(`OCI runtime ${verb} failed: ${this.#reason(finished)}`);
   }
 
   async #finish(verb: string, args: string[], timeoutMs: number, more: Partial<Command>): Promise<Finished> {
@@ -118,6 +128,9 @@ export class OciRuntime {
     return lastLoggedError(this.#logPath) || stderr.trim() || `exit status ${code}`;
   }
 }
+
+const killedCode = 137;
+const maxDeletes = 6;
 
 export interface CreateOptions {
   readonly bundle: string;

@@ -93,6 +93,9 @@ export function keepEvidence(daemon: TestDaemon, found: readonly string[], name:
   console.log([...found, `evidence: ${dir}`].map((line) => `# ${line}`).join('\n'));
 }
 
+/** What the shim holds open for a running container with logs: pidfd, log FIFOs and files, and what wakes it. */
+export const fdsOfRunner = 10;
+
 /** The last third may not have more than the first third had, give or take. */
 export function assertFlat(fds: readonly number[][]): void {
   const third = Math.ceil(fds.length / 3);
