@@ -190,3 +190,17 @@ function isInside(members: readonly Buffer[], at: number): boolean {
   }
   return false;
 }
+
+test('a source whose first bytes are refused is closed', async () => {
+  let open = 0;
+  async function* source(): AsyncGenerator<Buffer> {
+    open++;
+    try {
+      for (;;) yield Buffer.from('no gzip');
+    } finally {
+      open--;
+    }
+  }
+  await assert.rejects(decompress(source(), gzipType).next(), { kind: 'invalid_argument' });
+  assert.equal(open, 0);
+});

@@ -26,13 +26,19 @@ export async function* decompress(
   { igzip = true }: { readonly igzip?: boolean } = {},
 ): AsyncGenerator<Buffer> {
   const counted = { bytesIn: 0 };
-  const { head, rest } = await peek(count(source, counted));
-  const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
-  let bytesOut = 0;
-  for await (const chunk of inflate(rest, compression, igzip)) {
-    bytesOut += chunk.length;
-    checkBudget(bytesOut, counted.bytesIn, limits);
-    yield chunk;
+  const pieces = count(source, counted);
+  try {
+    const { head, rest } = await peek(pieces);
+    const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
+    let bytesOut = 0;
+    for await (const chunk of inflate(rest, compression, igzip)) {
+      bytesOut += chunk.length;
+      checkBudget(bytesOut, counted.bytesIn, limits);
+      yield chunk;
+    }
+  } finally {
+    // Also where its first bytes were refused: a file that is left to the collector ends the thread.
+    await pieces.return(undefined);
   }
 }
 
