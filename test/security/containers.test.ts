@@ -208,6 +208,8 @@ test('CVE-2021-41103: uid 1000 can neither list, open nor execute what lies in a
   ]);
   await stage.berth.images.pull(suid).image();
   await using container = await running('bundle');
+  // A layer file is mounted while something stands on it.
+  const made = await stage.berth.containers.create({ image: suid, args: ['/tool/su'] });
   chmodSync(stage.daemon.dir, 0o755);
   const found = await run('find', [stage.daemon.root, stage.daemon.state, '-name', 'su', '-perm', '-4000']);
   const [tool = ''] = found.stdout.trim().split('\n');
@@ -231,4 +233,5 @@ test('CVE-2021-41103: uid 1000 can neither list, open nor execute what lies in a
     assert.notEqual((await stranger('head', '-c', '1', path)).status, 0, path);
   assert.notEqual((await stranger(tool, 'id')).status, 0);
   assert.ok(container.pid > 0);
+  await stage.berth.containers.remove(made.id);
 });
