@@ -9,6 +9,7 @@ import { uncompressedLayerType } from '../layers/media-type.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import type { FindApplyTarget } from '../snapshots/apply-target.ts';
+import type { Mount } from '../snapshots/snapshotter.ts';
 import { makeLayer } from '../transfer/make-layer.ts';
 import { writeLayer } from '../transfer/write-layer.ts';
 import { toWireDescriptor } from './descriptor-wire.ts';
@@ -29,6 +30,8 @@ export function diffService(parts: DiffParts): ServiceBinding {
       return { applied: { mediaType: uncompressedLayerType, digest: diffId, size: BigInt(sizeBytes) } };
     },
     async diff({ left, right, mediaType, ref, labels, sourceDateEpoch }, ctx) {
+      refuseNameless(left);
+      refuseNameless(right);
       const latestMs = sourceDateEpoch && fromTimestamp(sourceDateEpoch).getTime();
       const wanted = { left, right, mediaType, ref, labels, latestMs };
       const { descriptor } = await makeLayer(parts.content, ctx, wanted);
@@ -43,6 +46,7 @@ async function apply(
   ctx: Context,
 ): Promise<AppliedLayer> {
   const { digest, mediaType } = required(diff);
+  refuseNameless(mounts);
   await using reader = await content.reader(ctx, parseDigest(digest));
   const { path } = reader;
   await using written = await writeLayer(applyTarget, {
@@ -56,6 +60,11 @@ async function apply(
   refuseLinks(written);
   await written.finish([]);
   return written;
+}
+
+/** The kernel would only say ENODEV. @throws invalid_argument when a mount has no type */
+function refuseNameless(mounts: readonly Mount[]): void {
+  if (mounts.some(({ type }) => type === '')) throw invalidArgument('a mount has no type: invalid argument');
 }
 
 function required(diff: WireDescriptor | undefined): WireDescriptor {
