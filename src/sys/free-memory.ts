@@ -41,26 +41,32 @@ export function passedThrough(bytes: number): void {
 /** Resident bytes that must have been added since the last time before it is worth a garbage collection. */
 const worthwhileBytes = 8 * 2 ** 20;
 /** What outlives its work by a moment (16 MB after a pull) is not free yet at the first pass. */
-const secondPassMs = 5_000;
+const nextPassMs = 5_000;
+const maxPasses = 6;
+/** Share of time that the event loop may be busy between passes; above it, whoever is at work will be quiet again. */
+const busyShare = 0.2;
 let residentBytes = 0;
 let waiting = false;
 
 const hasGrownFrom = (bytes: number): boolean => process.memoryUsage.rss() > bytes + worthwhileBytes;
 
 /**
- * {@link returnFreeMemory}, when the process has grown by 8 MiB since this was called last; once more a moment later,
- * unless it is growing again by then: then the next call goes on.
+ * {@link returnFreeMemory}, when the process has grown by 8 MiB since this was called last; again every 5 s, at least once
+ * more, until it grows no longer (threads that end touch what was given back).
  */
 export async function returnGrownMemory(): Promise<void> {
   if (waiting || !hasGrownFrom(residentBytes)) return;
   waiting = true;
-  await returnFreeMemory();
-  const first = process.memoryUsage.rss();
-  await sleep(secondPassMs, undefined, { ref: false });
-  waiting = false;
-  if (hasGrownFrom(first)) return;
-  await returnFreeMemory();
+  for (let pass = 1; pass <= maxPasses; pass++) {
+    await returnFreeMemory();
+    const left = process.memoryUsage.rss();
+    const since = performance.eventLoopUtilization();
+    await sleep(nextPassMs, undefined, { ref: false });
+    const isBusy = performance.eventLoopUtilization(since).utilization > busyShare;
+    if (isBusy || (pass > 1 && !hasGrownFrom(left))) break;
+  }
   residentBytes = process.memoryUsage.rss();
+  waiting = false;
 }
 
 /** Safe while other threads run: unwritten pages of a file mapping hold nothing that the file does not. */
