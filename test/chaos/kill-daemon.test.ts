@@ -8,16 +8,7 @@ import type { Setting } from './clients.ts';
 import { pushImages } from './images.ts';
 import { Journal } from './journal.ts';
 import { chaosSeed, Random } from './random.ts';
-import {
-  assertFlat,
-  checkAll,
-  connectTo,
-  fdsOf,
-  fdsOfRunner,
-  keepEvidence,
-  shimOf,
-  underLoad,
-} from './round.ts';
+import { assertFlat, checkAll, connectTo, keepEvidence, ownFds, underLoad } from './round.ts';
 import { Sequence } from './sequence.ts';
 
 const rounds = Number(process.env.BERTH_CHAOS_ROUNDS ?? 30);
@@ -51,7 +42,7 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
       found.push(...sequence.violations(), ...journal.lies.splice(0));
       if (found.length > 0) keepEvidence(daemon, found, `${seed}-${round}`);
       assert.deepEqual(found, []);
-      fds.push([fdsOf(daemon.pid), fdsOf(shimOf(daemon)) - fdsOfRunner * journal.runners.size]);
+      fds.push(ownFds(daemon, journal));
     });
   }
   t.diagnostic(`done ${JSON.stringify(Object.fromEntries(journal.done))}`);

@@ -10,16 +10,7 @@ import { pushImages } from './images.ts';
 import { Journal } from './journal.ts';
 import { faults, Nemesis } from './nemesis.ts';
 import { chaosSeed, Random } from './random.ts';
-import {
-  assertFlat,
-  checkAll,
-  connectTo,
-  fdsOf,
-  fdsOfRunner,
-  keepEvidence,
-  shimOf,
-  underLoad,
-} from './round.ts';
+import { assertFlat, checkAll, connectTo, keepEvidence, ownFds, underLoad } from './round.ts';
 import { Sequence } from './sequence.ts';
 
 // By hand: node test/chaos/nemesis.test.ts --rounds 1000 --seed 7
@@ -72,7 +63,7 @@ test(`kill -9 of berthd, shim, runtimes and clients in up to ${rounds} rounds of
       found.push(...sequence.violations(), ...journal.lies.splice(0));
       if (found.length > 0) keepEvidence(daemon, found, `nemesis-${seed}-${round}`);
       assert.deepEqual(found, []);
-      fds.push([fdsOf(daemon.pid), fdsOf(shimOf(daemon)) - fdsOfRunner * journal.runners.size]);
+      fds.push(ownFds(daemon, journal));
     });
   }
   t.diagnostic(
