@@ -4,7 +4,7 @@ import { openInRoot } from '../sys/beneath.ts';
 import { O_DIRECTORY, O_PATH } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { mkdirAt, readlinkAt } from '../sys/files.ts';
-import { joinPath, splitPath, toPath } from './member-path.ts';
+import { joinPath, linkPlace, splitPath, toPath } from './member-path.ts';
 import type { ByteString } from './tar-entry.ts';
 import { badTar } from './tar-numbers.ts';
 
@@ -97,8 +97,7 @@ export class DirectoryCache implements Disposable {
   /** A symlink to nowhere is on the way: the place it points to (inside the root) becomes a directory. */
   #followDangling(parent: Fd, directory: ByteString, base: ByteString, links: number): void {
     const target = readlinkAt(parent, toPath(base)).toString('latin1');
-    const place = target.startsWith('/') ? target : `${directory}/${target}`;
-    this.#get(place.replace(/^\/+|\/+$/g, ''), links + 1);
+    this.#get(linkPlace(directory, target), links + 1);
   }
 
   #resolve(path: ByteString): Fd {

@@ -89,3 +89,10 @@ export function splitPath(path: ByteString): { directory: ByteString; base: Byte
 /** A name in a directory; '' is the root. */
 export const joinPath = (directory: ByteString, base: ByteString): ByteString =>
   directory === '' ? base : `${directory}/${base}`;
+
+/** Where a symlink in `directory` points to, from the root: no leading slash, no empty part, no `.`; `..` stays as it is. */
+export const linkPlace = (directory: ByteString, target: ByteString): ByteString =>
+  (target.startsWith('/') ? target : `${directory}/${target}`)
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/');

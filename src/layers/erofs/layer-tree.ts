@@ -1,5 +1,5 @@
 import { S_IFDIR, S_IFLNK } from '../../sys/constants.ts';
-import { splitPath } from '../member-path.ts';
+import { linkPlace, splitPath } from '../member-path.ts';
 import type { ByteString } from '../tar-entry.ts';
 import { badTar } from '../tar-numbers.ts';
 import { maxNameBytes } from './format.ts';
@@ -151,8 +151,7 @@ export class LayerTree {
   /** A symlink to nowhere is on the way: the place it points to (inside the root) becomes a directory. */
   #followDangling(link: number, directory: ByteString, links: number): void {
     const target = this.links.get(link) ?? '';
-    const place = target.startsWith('/') ? target : `${directory}/${target}`;
-    this.#get(place.replace(/^\/+|\/+$/g, ''), links + 1);
+    this.#get(linkPlace(directory, target), links + 1);
   }
 
   #resolve(path: ByteString): Directory | Fault {
