@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { abortable } from '../async/abortable.ts';
 import { type Context, daemonContext, type Log, namespaceOf } from '../async/context.ts';
 import { withDeadline } from '../async/deadline.ts';
@@ -41,6 +42,9 @@ const listMs = 3_000;
 
 /** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
 const waitSliceMs = 60_000;
+/** How often in a row, and after what pause, a wait looks for the successor of a shim. */
+const maxLostShims = 50;
+const lostShimPauseMs = 100;
 
 /**
  * The running side of containers. All state is the shim's: this class keeps none, so a daemon that was killed and
@@ -195,13 +199,16 @@ export class Tasks implements AsyncDisposable {
   /** The exit of a process, also one that exited before; waits for it as long as the context allows. @throws not_found */
   async wait(ctx: Context, id: string, execId = ''): Promise<TaskExit> {
     const caller = await this.#callerOf(ctx, id);
-    for (;;) {
+    for (let lost = 0; ; ) {
       try {
         return exitOf(await caller.look(id, (task) => task.wait({ id, execId }, ctx, waitSliceMs)));
       } catch (error) {
         ctx.signal.throwIfAborted();
         if (lostShim(error) && caller.gone !== undefined) return abortable(caller.gone, ctx.signal);
-        if (!isTimeout(error)) throw error;
+        // Ours is being replaced: a wait survives that.
+        if (lostShim(error) && ++lost <= maxLostShims)
+          await sleep(lostShimPauseMs, undefined, { signal: ctx.signal });
+        else if (!isTimeout(error)) throw error;
       }
     }
   }

@@ -106,7 +106,7 @@ export function ownFds(daemon: TestDaemon, { runners }: Journal): number[] {
 export function assertFlat(fds: readonly number[][]): void {
   const third = Math.ceil(fds.length / 3);
   for (const [which, slackFds] of [
-    [0, 6],
+    [0, 12],
     [1, 24],
   ] as const) {
     const most = (list: readonly number[][]) => Math.max(...list.map((pair) => pair[which] ?? 0));

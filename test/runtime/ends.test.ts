@@ -20,7 +20,8 @@ test('a process killed for want of memory is told before the exit that it led to
   await start('oom', 'head -c 200000000 /dev/zero | tail; exit 9', (spec) => {
     Object.assign(spec.linux, { resources: { memory: { limit: 32 << 20, swap: 32 << 20 } } });
   });
-  assert.equal((await h.tasks.wait(ctx, 'oom')).exitStatus, 9);
+  // Whom the kernel takes is the kernel's choice: the pipe's end, or the shell itself.
+  assert.ok([9, 137].includes((await h.tasks.wait(ctx, 'oom')).exitStatus));
   await h.tasks.delete(ctx, 'oom');
   assert.deepEqual(await h.topicsWhen('oom', 5), [
     '/tasks/create',
