@@ -70,22 +70,3 @@ need_soci() {
   need_packages fuse3
   [ -x "$tools/soci/bin/soci" ] || unpack_sid "$tools/soci" soci-snapshotter soci soci-snapshotter-grpc
 }
-
-# criu 4 of Debian sid, to checkpoint with: bookworm's 3.17 fails on new kernels. It runs through sid's own loader.
-need_criu() {
-  [ -x "$tools/criu/criu" ] && return
-  say "unpacking criu of Debian sid"
-  need_packages debootstrap
-  local root=$tools/criu/sid
-  rm -rf "$tools/criu"; mkdir -p "$tools/criu"
-  # Downloaded and unpacked only: nothing of it is configured or started.
-  debootstrap --variant=minbase --foreign --include=criu sid "$root" >&2 || { rm -rf "$tools/criu"; die "debootstrap of criu failed"; }
-  local package
-  for package in "$root"/var/cache/apt/archives/*.deb; do dpkg -x "$package" "$root"; done
-  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/debootstrap
-  cat >"$tools/criu/criu" <<SCRIPT
-#!/bin/sh
-exec "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/x86_64-linux-gnu" "$root/usr/sbin/criu" "\$@"
-SCRIPT
-  chmod +x "$tools/criu/criu"
-}

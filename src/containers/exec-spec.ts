@@ -12,8 +12,8 @@ import { ownCapabilities } from './host-facts.ts';
 import { openRootfs, readAccountFiles } from './rootfs.ts';
 import { isAlive, type TaskGlance } from './task-control.ts';
 
-/** JSON of a spec or process as an Any. */
-export const toAny = (typeUrl: string, value: RuntimeSpec | ProcessSpec): Any => ({
+/** JSON of a spec, or of a part of one, as an Any. */
+export const toAny = (typeUrl: string, value: object): Any => ({
   typeUrl,
   value: new TextEncoder().encode(JSON.stringify(value)),
 });

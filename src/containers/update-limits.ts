@@ -1,10 +1,10 @@
 import type { Context } from '../async/context.ts';
 import { failedPrecondition, invalidArgument } from '../errors/error.ts';
 import type { Container } from '../metadata/container-store.ts';
-import type { Any } from '../oci/any.ts';
 import { resourcesFor } from '../oci/spec/resources.ts';
 import { specTypeUrl } from '../oci/spec/runtime-spec.ts';
 import type { LimitChanges } from './containers.ts';
+import { toAny } from './exec-spec.ts';
 import type { ContainerParts } from './parts.ts';
 import { isAlive } from './task-control.ts';
 
@@ -92,8 +92,3 @@ function parse(value: Uint8Array): RecordedSpec | undefined {
     return undefined; // somebody else's bytes
   }
 }
-
-const toAny = (typeUrl: string, value: object): Any => ({
-  typeUrl,
-  value: new TextEncoder().encode(JSON.stringify(value)),
-});

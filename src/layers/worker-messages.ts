@@ -89,7 +89,7 @@ export async function sendStream(port: MessagePort, source: AsyncIterable<Uint8A
 }
 
 /** `next` waits for one more request; false once the port is closed. */
-function requestCounter(port: MessagePort): { next(): Promise<boolean> } {
+export function requestCounter(port: MessagePort): { next(): Promise<boolean> } {
   let open = 0;
   let closed = false;
   let wake = () => {};

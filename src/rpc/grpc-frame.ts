@@ -1,4 +1,5 @@
 import { internal, notImplemented, resourceExhausted } from '../errors/error.ts';
+import { ByteQueue } from './byte-queue.ts';
 import { maxMessageBytes } from './codec.ts';
 
 /** Before each message: one byte that says whether it is compressed, four with its length (grpc/doc/PROTOCOL-HTTP2.md). */
@@ -24,53 +25,32 @@ export function frameMessage(message: Uint8Array): Buffer {
 
 /** Cuts what comes in into messages of at most 16 MiB. Holds no more than one message and the chunk given last. */
 export class MessageSplitter {
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #bytes = new ByteQueue();
 
   /** Whether bytes of an unfinished message are held. */
   get partial(): boolean {
-    return this.#bytes > 0;
+    return this.#bytes.length > 0;
   }
 
   /** The messages that `chunk` completes. @throws resource_exhausted (announces more than 16 MiB), internal (bad prefix) */
   push(chunk: Buffer): ReceivedMessage[] {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
+    this.#bytes.push(chunk);
     const messages: ReceivedMessage[] = [];
     for (let next = this.#next(); next !== undefined; next = this.#next()) messages.push(next);
     return messages;
   }
 
   #next(): ReceivedMessage | undefined {
-    if (this.#bytes < prefixBytes) return undefined;
-    const prefix = this.#front(prefixBytes);
+    if (this.#bytes.length < prefixBytes) return undefined;
+    const prefix = this.#bytes.peek(prefixBytes);
     const length = prefix.readUInt32BE(1);
     const flag = prefix.readUInt8(0);
     if (flag > 1) throw internal(`grpc: received unexpected payload format ${flag}`);
     if (length > maxMessageBytes)
       throw resourceExhausted(`grpc: received message larger than max (${length} vs. ${maxMessageBytes})`);
-    if (this.#bytes < prefixBytes + length) return undefined;
-    const whole = this.#take(prefixBytes + length);
+    if (this.#bytes.length < prefixBytes + length) return undefined;
+    const whole = this.#bytes.take(prefixBytes + length);
     return { compressed: flag === 1, bytes: whole.subarray(prefixBytes) };
-  }
-
-  /** At least `length` bytes in front, of as few chunks joined as that takes. */
-  #front(length: number): Buffer {
-    const [first] = this.#chunks;
-    if (first !== undefined && first.length >= length) return first;
-    let count = 0;
-    for (let have = 0; have < length; count++) have += this.#chunks[count]?.length ?? length;
-    const joined = Buffer.concat(this.#chunks.slice(0, count));
-    this.#chunks.splice(0, count, joined);
-    return joined;
-  }
-
-  #take(length: number): Buffer {
-    const front = this.#front(length);
-    if (front.length === length) this.#chunks.shift();
-    else this.#chunks[0] = front.subarray(length);
-    this.#bytes -= length;
-    return front.subarray(0, length);
   }
 }
 

@@ -1,4 +1,5 @@
 import { resourceExhausted } from '../errors/error.ts';
+import { ByteQueue } from './byte-queue.ts';
 
 /** Message types of ttrpc (ttrpc PROTOCOL.md). Only unary calls are spoken here, so `data` is never sent. */
 export const FrameType = { request: 1, response: 2, data: 3 } as const;
@@ -48,13 +49,11 @@ export class OversizeFrame extends Error {
 
 /** Cuts a byte stream into frames. Holds at most one payload's worth of bytes beyond the chunk given. */
 export class FrameReader {
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #bytes = new ByteQueue();
 
   /** The frames that `chunk` completes, in order. @throws OversizeFrame */
   *push(chunk: Buffer): Generator<Frame> {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
+    this.#bytes.push(chunk);
     for (;;) {
       const frame = this.#next();
       if (frame === undefined) return;
@@ -63,36 +62,17 @@ export class FrameReader {
   }
 
   #next(): Frame | undefined {
-    if (this.#bytes < headerBytes) return undefined;
-    const header = this.#peek(headerBytes);
+    if (this.#bytes.length < headerBytes) return undefined;
+    const header = this.#bytes.peek(headerBytes);
     const length = header.readUInt32BE(0);
     if (length > maxPayloadBytes) throw new OversizeFrame(header.readUInt32BE(4), length);
-    if (this.#bytes < headerBytes + length) return undefined;
-    const whole = this.#take(headerBytes + length);
+    if (this.#bytes.length < headerBytes + length) return undefined;
+    const whole = this.#bytes.take(headerBytes + length);
     return {
       streamId: whole.readUInt32BE(4),
       type: whole.readUInt8(8),
       flags: whole.readUInt8(9),
       payload: whole.subarray(headerBytes),
     };
-  }
-
-  /** At least `length` bytes in front; joins only as many chunks as that takes. */
-  #peek(length: number): Buffer {
-    const [first] = this.#chunks;
-    if (first !== undefined && first.length >= length) return first;
-    let count = 0;
-    for (let have = 0; have < length; count++) have += this.#chunks[count]?.length ?? length;
-    const joined = Buffer.concat(this.#chunks.slice(0, count));
-    this.#chunks.splice(0, count, joined);
-    return joined;
-  }
-
-  #take(length: number): Buffer {
-    const front = this.#peek(length);
-    if (front.length === length) this.#chunks.shift();
-    else this.#chunks[0] = front.subarray(length);
-    this.#bytes -= length;
-    return front.subarray(0, length);
   }
 }

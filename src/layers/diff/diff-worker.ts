@@ -1,11 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Readable, type Transform } from 'node:stream';
-import { type MessagePort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { constants, createGzip, createZstdCompress } from 'node:zlib';
 import type { LayerCompression } from '../../oci/media-types.ts';
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../../sys/constants.ts';
 import { openAt } from '../../sys/files.ts';
-import { packError } from '../worker-messages.ts';
+import { packError, requestCounter } from '../worker-messages.ts';
 import type { DiffJob, DiffMessage, DiffOutcome } from './diff-job.ts';
 import { gathered } from './gathered.ts';
 import { layerBytes } from './layer-bytes.ts';
@@ -26,7 +26,7 @@ run(job).then(
 async function run(job: DiffJob): Promise<DiffOutcome> {
   const hash = createHash('sha256');
   const counted = { sizeBytes: 0 };
-  const turns = requests(job.port);
+  const turns = requestCounter(job.port);
   for await (const bytes of compressed(uncompressed(job, hash, counted), job.compression)) {
     if (!(await turns.next())) break;
     // A copy of its own, so that it can be handed over.
@@ -59,29 +59,4 @@ function packerFor(compression: 'gzip' | 'zstd'): Transform {
   if (compression === 'gzip') return createGzip({ level: gzipLevel, chunkSize: outputChunkBytes });
   const params = { [constants.ZSTD_c_compressionLevel]: zstdLevel };
   return createZstdCompress({ chunkSize: outputChunkBytes, params });
-}
-
-/** `next` waits until the other side wants one more chunk; false once it is gone. */
-function requests(port: MessagePort): { next(): Promise<boolean> } {
-  let wanted = 0;
-  let closed = false;
-  let wake = () => {};
-  port.on('message', () => {
-    wanted++;
-    wake();
-  });
-  port.on('close', () => {
-    closed = true;
-    wake();
-  });
-  return {
-    async next() {
-      while (wanted === 0 && !closed)
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      wanted--;
-      return !closed;
-    },
-  };
 }
