@@ -7,6 +7,7 @@ import { remoteContent } from './content.ts';
 import { type Events, remoteEvents } from './events.ts';
 import { type Images, remoteImages } from './images.ts';
 import { type Introspection, remoteIntrospection } from './introspection.ts';
+import { type Layers, remoteLayers } from './layers.ts';
 import { type Leases, remoteLeases } from './leases.ts';
 import { type Namespaces, remoteNamespaces } from './namespaces.ts';
 import { type Registries, remoteRegistries } from './registries.ts';
@@ -36,6 +37,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly containers: Containers;
   readonly tasks: Tasks;
   readonly content: ContentStore;
+  readonly layers: Layers;
   readonly leases: Leases;
   readonly events: Events;
   readonly namespaces: Namespaces;
@@ -70,6 +72,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     containers,
     tasks: remoteTasks(connection, containers),
     content: remoteContent(connection),
+    layers: remoteLayers(connection),
     leases: remoteLeases(connection),
     events: remoteEvents(connection),
     namespaces: remoteNamespaces(connection),

@@ -61,6 +61,7 @@ export type { Containers, CreatedContainer, EndStep } from './containers.ts';
 export { decodeEvent, type Events } from './events.ts';
 export type { CommitOptions, Images } from './images.ts';
 export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introspection.ts';
+export type { CompareOptions, Layers } from './layers.ts';
 export type { Leases } from './leases.ts';
 export type { Namespaces } from './namespaces.ts';
 export type { Exit, Process } from './process.ts';

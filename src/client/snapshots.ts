@@ -37,6 +37,14 @@ export const fromMount = (wire: WireMount): Mount => ({
   options: wire.options,
 });
 
+/** A mount for the wire. */
+export const toMount = ({ type, source, target = '', options }: Mount) => ({
+  type,
+  source,
+  target,
+  options: [...options],
+});
+
 /** A snapshotter of the daemon, spoken over the wire: the contract is {@link Snapshotter}'s. */
 export function remoteSnapshotter(connection: Connection, name: string): Snapshotter {
   const service = connection.service(SnapshotsService);

@@ -9,6 +9,7 @@ import type { ProcessOptions, StdioPaths } from './container-options.ts';
 import type { Containers } from './containers.ts';
 import { toDate } from './convert.ts';
 import { type Process, processHandle } from './process.ts';
+import { toMount } from './snapshots.ts';
 import { type TaskStats, toStats } from './stats.ts';
 import { openStdio, type Stdio } from './stdio.ts';
 
@@ -213,13 +214,7 @@ async function rootfsOf(
   containerId: string,
   options: TaskOptions,
 ) {
-  const wire = ({ type, source, target = '', options: flags }: Mount) => ({
-    type,
-    source,
-    target,
-    options: [...flags],
-  });
-  if (options.rootfs !== undefined) return options.rootfs.map(wire);
+  if (options.rootfs !== undefined) return options.rootfs.map(toMount);
   const { snapshotter, snapshotKey: key } = await containers.get(containerId, options);
   if (key === '') return [];
   const response = await connection
