@@ -32,6 +32,8 @@ need_packages() {
 
 # need_modules [--omit=dev]: the npm packages of the lock file, Node itself among them.
 need_modules() {
+  # Node's own binary is linked against libatomic.
+  need_packages libatomic1
   command -v npm >/dev/null || need_packages npm
   local stamp=$top/node_modules/.berth-stamp want
   want="$(sha256sum "$top/package-lock.json" | cut -d' ' -f1) $*"
