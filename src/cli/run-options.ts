@@ -2,6 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ContainerMount, ContainerOptions } from '../client/index.ts';
 import { invalidArgument, messageOf } from '../errors/error.ts';
+import { defaultBackOff } from '../oci/back-off.ts';
+import { restartLabels } from '../oci/label-names.ts';
+import { parseRestartPolicy } from '../oci/restart-policy.ts';
 import { collect } from './command.ts';
 import { CliError } from './failure.ts';
 import { parseEnv, parseEnvFile, parseLabels } from './parse/env.ts';
@@ -15,6 +18,7 @@ export interface RunOptions {
   readonly interactive?: true;
   readonly tty?: true;
   readonly rm?: true;
+  readonly restart?: string;
   readonly name?: string;
   readonly env?: readonly string[];
   readonly envFile?: readonly string[];
@@ -53,6 +57,7 @@ export function addRunOptions(command: Command): void {
     .option('-i, --interactive', 'connect standard input')
     .option('-t, --tty', 'give the container a terminal')
     .option('--rm', 'remove the container when it ends')
+    .option('--restart <policy>', 'no, always, on-failure[:times] or unless-stopped; needs -d')
     .option('--name <name>', 'name of the container')
     .option('-e, --env <name[=value]>', 'set an environment variable', collect)
     .option('--env-file <file>', 'read environment variables from a file', collect)
@@ -116,13 +121,27 @@ export function containerOptions(
     capDrop: options.capDrop,
     privileged: options.privileged,
     runtime: options.runtime,
-    labels: parseLabels(options.label ?? []),
+    labels: { ...restartLabelsOf(options), ...parseLabels(options.label ?? []) },
     snapshotter: options.snapshotter,
     stopSignal: mapped(options.stopSignal, stopSignal),
     logs: options.detach === true || options.rm !== true,
     autoRemove: options.rm,
     ...securityOptions(options.securityOpt ?? []),
   });
+}
+
+/** What keeps it running; nothing without a policy. @throws invalid_argument, CliError */
+function restartLabelsOf({ restart, rm, detach }: RunOptions): Record<string, string> {
+  if (restart === undefined) return {};
+  const { name } = parseRestartPolicy(restart === '' ? 'no' : restart);
+  if (name === 'no') return {};
+  if (rm === true) throw new CliError('--restart and --rm exclude each other', { exitCode: 125 });
+  if (detach !== true) throw new CliError('--restart needs -d', { exitCode: 125 });
+  return {
+    [restartLabels.status]: 'running',
+    [restartLabels.policy]: restart,
+    [restartLabels.backOff]: defaultBackOff,
+  };
 }
 
 type Undefinable<T> = { [K in keyof T]: T[K] | undefined };

@@ -1,5 +1,5 @@
 import type { BerthClient, Container } from '../client/index.ts';
-import { containerLabels } from '../oci/label-names.ts';
+import { containerLabels, restartLabels } from '../oci/label-names.ts';
 import { findTask } from './containers.ts';
 import { hasTerminal } from './spec.ts';
 
@@ -14,14 +14,19 @@ export async function prepareStart(client: BerthClient, { id }: Container): Prom
   return false;
 }
 
-/** Writes down when its task was last started. */
-export const noteStart = (client: BerthClient, id: string) =>
-  client.containers.label(id, { [containerLabels.startedAt]: new Date().toISOString() });
+/** Writes down when its task was last started, and that nobody keeps it stopped any more. */
+export async function noteStart(client: BerthClient, { id, labels }: Container): Promise<void> {
+  const restarts = restartLabels.status in labels && {
+    [restartLabels.status]: 'running',
+    [restartLabels.explicitlyStopped]: 'false',
+  };
+  await client.containers.label(id, { [containerLabels.startedAt]: new Date().toISOString(), ...restarts });
+}
 
 /** Starts a container that has no task, with its output in its logs. */
 export async function startDetached(client: BerthClient, container: Container): Promise<void> {
   const logUri = container.labels[containerLabels.logs] ?? '';
   using task = await client.tasks.create(container.id, { logUri, terminal: hasTerminal(container) });
   await task.start();
-  await noteStart(client, container.id);
+  await noteStart(client, container);
 }

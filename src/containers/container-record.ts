@@ -1,7 +1,7 @@
 import type { Context } from '../async/context.ts';
 import type { NewContainer } from '../metadata/container-store.ts';
 import type { ImageProcess } from '../oci/image-config.ts';
-import { containerLabels } from '../oci/label-names.ts';
+import { containerLabels, restartLabels } from '../oci/label-names.ts';
 import { inheritedLabels } from '../oci/spec/image-labels.ts';
 import { type RuntimeSpec, specTypeUrl } from '../oci/spec/runtime-spec.ts';
 import { toAny } from './exec-spec.ts';
@@ -35,6 +35,7 @@ function labelsOf(
   return {
     ...kept,
     [containerLabels.stopSignal]: checkedSignal(wanted.stopSignal || image.stopSignal || 'SIGTERM'),
+    ...(logUri !== '' && restartLabels.status in (wanted.labels ?? {}) && { [restartLabels.logUri]: logUri }),
     ...wanted.labels,
     [containerLabels.name]: name,
     ...(logUri === '' ? {} : { [containerLabels.logs]: logUri }),

@@ -52,7 +52,7 @@ export class LocalContainers implements Containers {
     validateIdentifier(id);
     const name = checkedContainerName(wanted.name || makeContainerName());
     using _name = await this.#names.acquire(`${namespace}/${name}`, ctx.signal);
-    using _id = await this.#ids.acquire(`${namespace}/${id}`, ctx.signal);
+    using _id = await this.lock(ctx, id);
     await this.#refuseTaken(ctx, id, name);
     await using always = new AsyncDisposableStack();
     const leased = await this.#withLease(ctx, always);
@@ -76,6 +76,7 @@ export class LocalContainers implements Containers {
   async remove(ctx: Context, id: string, options: { readonly force?: boolean } = {}): Promise<void> {
     const namespace = validNamespace(ctx);
     validateIdentifier(id);
+    using _id = await this.lock(ctx, id);
     const container = await this.#parts.containers.get(ctx, id);
     try {
       await removeTask(ctx, this.#parts, id, options.force ?? false);
@@ -86,6 +87,11 @@ export class LocalContainers implements Containers {
     } catch (error) {
       throw wrap(error, `remove container ${id}`);
     }
+  }
+
+  /** Held while a container is made, restarted or removed. @throws the signal's reason */
+  lock(ctx: Context, id: string): Promise<Disposable> {
+    return this.#ids.acquire(`${validNamespace(ctx)}/${id}`, ctx.signal);
   }
 
   async rename(ctx: Context, id: string, name: string): Promise<void> {

@@ -32,8 +32,23 @@ async function killAndWait(
   const limited: Context = { ...ctx, signal: deadline };
   const exited = ignoreMissing(tasks.wait(limited, id));
   await ignoreMissing(tasks.kill(limited, id, SIGKILL));
-  if (status === 'paused' || status === 'pausing') await ignoreMissing(tasks.resume(limited, id));
+  await letGo(limited, tasks, id, status);
   await Promise.race([exited, rejectAt(deadline, id)]);
+}
+
+/** Lets a frozen task go on, so that it can die of its signal; it may have died already. */
+export async function letGo(
+  ctx: Context,
+  tasks: Pick<TaskControl, 'resume'>,
+  id: string,
+  status: TaskGlance['status'],
+): Promise<void> {
+  if (status !== 'paused' && status !== 'pausing') return;
+  try {
+    await ignoreMissing(tasks.resume(ctx, id));
+  } catch (error) {
+    if (!isKind(error, 'failed_precondition')) throw error;
+  }
 }
 
 const rejectAt = (signal: AbortSignal, id: string): Promise<never> =>

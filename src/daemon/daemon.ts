@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
-import { daemonContext, type Log } from '../async/context.ts';
+import { type Context, daemonContext, type Log } from '../async/context.ts';
 import { QuietTimer } from '../async/quiet.ts';
 import { keepHouse } from '../containers/housekeeping.ts';
+import { RestartMonitor } from '../containers/restart/restart-monitor.ts';
 import type { CallInfo } from '../rpc/grpc-call.ts';
 import { GrpcServer } from '../rpc/grpc-server.ts';
 import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
@@ -99,6 +100,25 @@ export class Daemon {
       },
       this.#draining.signal,
     );
+    void this.#restartMonitor().run();
+  }
+
+  #restartMonitor(): RestartMonitor {
+    const { metadata, tasks, events, containers, log } = this.#graph;
+    const { namespaces, snapshotters } = metadata;
+    const lock = (ctx: Context, id: string) => containers.lock(ctx, id);
+    const intervalMs = () => this.#config.restartIntervalMs;
+    const parts = {
+      containers: metadata.containers,
+      namespaces,
+      snapshotters,
+      tasks,
+      events,
+      lock,
+      log,
+      intervalMs,
+    };
+    return new RestartMonitor(parts, this.#draining.signal);
   }
 
   /** No new calls; running ones get `graceMs` to end; containers go on. */

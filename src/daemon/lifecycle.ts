@@ -14,7 +14,12 @@ import { notifySystemd } from './notify.ts';
 
 const drainMs = 10_000;
 /** Settings that a running daemon takes over on SIGHUP; the others wait for a restart. */
-const reloadable = new Set<keyof Config>(['logLevel', 'hostsDirs', 'maxConcurrentDownloads']);
+const reloadable = new Set<keyof Config>([
+  'logLevel',
+  'hostsDirs',
+  'maxConcurrentDownloads',
+  'restartIntervalMs',
+]);
 
 /**
  * Runs the daemon until SIGTERM or SIGINT; containers do not notice its end. SIGHUP reads the configuration again.

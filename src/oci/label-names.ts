@@ -21,3 +21,19 @@ export const containerLabels = {
   /** containerd's clients read it to stop a container. */
   stopSignal: 'io.containerd.image.config.stop-signal',
 } as const;
+
+/** containerd's labels by which its restart monitor keeps tasks running; nerdctl writes and reads them. */
+export const restartLabels = {
+  /** What the task should be: `running` or `stopped`. Without it nobody restarts the container. */
+  status: 'containerd.io/restart.status',
+  /** `no`, `always`, `on-failure[:count]`, `unless-stopped`; '' means always. */
+  policy: 'containerd.io/restart.policy',
+  /** How often it was restarted. */
+  count: 'containerd.io/restart.count',
+  /** Somebody stopped it: `unless-stopped` leaves it so. */
+  explicitlyStopped: 'containerd.io/restart.explicitly-stopped',
+  /** Where a restarted task writes; absent: nowhere. */
+  logUri: 'containerd.io/restart.loguri',
+  /** Berth's own: `FIRST[..LONGEST]` (`100ms..1m`). Restarts follow exits at once, later and later (decisions/0019). */
+  backOff: 'berth/restart.back-off',
+} as const;

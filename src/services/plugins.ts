@@ -1,4 +1,5 @@
 import type { Platform } from '../oci/platform.ts';
+import { restartPolicies } from '../oci/restart-policy.ts';
 import type { PluginInfo } from './introspection.ts';
 
 /** What the table of plug-ins is made for. */
@@ -93,5 +94,6 @@ function execution({ platform, root, state }: PluginTableOptions): PluginInfo[] 
       platforms: [platform],
       exports: { root, state },
     },
+    { ...plain('io.containerd.monitor.container.v1', 'restart'), capabilities: restartPolicies },
   ];
 }

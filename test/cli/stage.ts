@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { type DaemonOptions, startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { type RunOptions, type RunResult, run } from '../kit/run.ts';
 
@@ -24,11 +24,11 @@ export class Stage implements AsyncDisposable {
     this.env = { BERTH_ADDRESS: daemon.address, NO_COLOR: '1', DOCKER_CONFIG: daemon.dir };
   }
 
-  static async open(): Promise<Stage> {
+  static async open(options: DaemonOptions = {}): Promise<Stage> {
     await using stack = new AsyncDisposableStack();
     const registry = stack.use(await TestRegistry.start());
     const image = await registry.pushBusybox();
-    const daemon = stack.use(await startDaemon());
+    const daemon = stack.use(await startDaemon(options));
     stack.move();
     return new Stage(daemon, registry, image);
   }

@@ -4,7 +4,7 @@ import { forEachContainer } from '../containers.ts';
 import { parseSignal } from '../parse/signal.ts';
 import { parseCount } from '../parse/size.ts';
 import { prepareStart, startDetached } from '../start-container.ts';
-import { ownSignal, stopContainer } from '../stop-container.ts';
+import { noteStop, ownSignal, stopContainer } from '../stop-container.ts';
 
 interface Options {
   readonly time: string;
@@ -21,6 +21,7 @@ export function define(command: Command): void {
     const graceMs = parseCount(options.time, 'time', -1) * 1000;
     const chosen = options.signal === undefined ? undefined : parseSignal(options.signal);
     await forEachContainer(client, names, async (container, name) => {
+      await noteStop(client, container);
       await stopContainer(client, container, chosen ?? ownSignal(container), graceMs);
       if (await prepareStart(client, container)) await startDetached(client, container);
       cli.print(`${name}\n`);

@@ -57,7 +57,7 @@ async function startAttached(
     detachKeys: findDetachKeys(options.detachKeys) ?? [16, 17],
     start: async () => {
       await task.start();
-      await noteStart(client, container.id);
+      await noteStart(client, container);
     },
   });
   return exit?.code ?? 0;

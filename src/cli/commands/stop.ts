@@ -4,7 +4,7 @@ import { act } from '../command.ts';
 import { forEachContainer } from '../containers.ts';
 import { parseSignal } from '../parse/signal.ts';
 import { parseCount } from '../parse/size.ts';
-import { ownSignal, stopContainer } from '../stop-container.ts';
+import { noteStop, ownSignal, stopContainer } from '../stop-container.ts';
 
 interface Options {
   readonly time: string;
@@ -24,6 +24,7 @@ async function stop(cli: Cli, names: readonly string[], options: Options): Promi
   const seconds = parseCount(options.time, 'time', -1);
   const chosen = options.signal === undefined ? undefined : parseSignal(options.signal);
   await forEachContainer(client, names, async (container, name) => {
+    await noteStop(client, container);
     await stopContainer(client, container, chosen ?? ownSignal(container), seconds * 1000);
     cli.print(`${name}\n`);
   });

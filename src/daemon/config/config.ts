@@ -36,6 +36,8 @@ export interface Config {
   readonly metricsAddress: string;
   /** Shims, processes, cgroups, mounts, bundles and records are compared this often. */
   readonly reconcileIntervalMs: number;
+  /** Containers with restart labels are looked at this often. */
+  readonly restartIntervalMs: number;
   /** A transfer in which nothing moved for so long has failed; 0: never. */
   readonly stallTimeoutMs: number;
   /** How much of unfinished downloads is kept, over all namespaces, and for how long. */
@@ -83,6 +85,7 @@ export const defaultConfig: Config = {
   shimStartTimeoutMs: 30_000,
   metricsAddress: '',
   reconcileIntervalMs: 60_000,
+  restartIntervalMs: 10_000,
   stallTimeoutMs: 5 * 60_000,
   partialDownloadsBytes: 10 * 2 ** 30,
   partialDownloadsAgeMs: 24 * 60 * 60_000,

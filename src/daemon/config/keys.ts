@@ -39,6 +39,7 @@ function gcKey<K extends keyof GcConfig>(name: K, check: Check<GcConfig[K]>): Ke
 const hostsDirs = key('hostsDirs', pathList);
 const downloads = key('maxConcurrentDownloads', integer(1, 64));
 const runtime = key('ociRuntime', binary);
+const restartInterval = key('restartIntervalMs', durationMs);
 
 /** Keys of every version, by dotted path. */
 const common: Readonly<Record<string, Key>> = {
@@ -68,6 +69,7 @@ const common: Readonly<Record<string, Key>> = {
   'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
   'plugins.io.containerd.snapshotter.v1.overlayfs.slow_chown': key('slowChown', boolean),
   proxy_plugins: key('proxySnapshotters', proxyPlugins),
+  'plugins.io.containerd.monitor.container.v1.restart.interval': restartInterval,
   'berth.oci_runtime': runtime,
   'berth.runtimes': key('runtimes', pathsByName),
   'berth.stall_timeout': key('stallTimeoutMs', durationMs),
@@ -81,6 +83,7 @@ const common: Readonly<Record<string, Key>> = {
 export const keysByVersion: Readonly<Record<2 | 3, Readonly<Record<string, Key>>>> = {
   2: {
     ...common,
+    'plugins.io.containerd.internal.v1.restart.interval': restartInterval,
     'plugins.io.containerd.grpc.v1.cri.registry.config_path': hostsDirs,
     'plugins.io.containerd.grpc.v1.cri.max_concurrent_downloads': downloads,
     'plugins.io.containerd.grpc.v1.cri.containerd.runtimes.runc.options.BinaryName': runtime,

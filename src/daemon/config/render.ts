@@ -28,6 +28,7 @@ export function renderConfig(config: Config): string {
         schedule_delay: `${config.gc.scheduleDelayMs}ms`,
         startup_delay: `${config.gc.startupDelayMs}ms`,
       },
+      'io.containerd.monitor.container.v1.restart': { interval: `${config.restartIntervalMs}ms` },
       'io.containerd.metadata.v1.bolt': { content_sharing_policy: config.contentSharing },
       'io.containerd.snapshotter.v1.overlayfs': {
         layers: config.layerMode,
