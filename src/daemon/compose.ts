@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +10,10 @@ import { openLocalBlobs } from '../content/local/local-blobs.ts';
 import type { Events } from '../events/events.ts';
 import { EventExchange } from '../events/exchange.ts';
 import { type Metadata, openMetadata } from '../metadata/metadata.ts';
+import type { Activations } from '../mounts/activations.ts';
+import { LocalMounts } from '../mounts/local-mounts.ts';
 import { hostPlatform } from '../oci/platform.ts';
+import { runProgram } from '../runtime/foreign/run-program.ts';
 import { Tasks } from '../runtime/tasks.ts';
 import { applyTargets } from '../snapshots/apply-target.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
@@ -58,12 +62,14 @@ export async function compose(
     await openNativeDriver(join(layout.snapshots, 'native')),
     ...Object.entries(config.proxySnapshotters).map(([name, plugin]) => openProxy(name, plugin, opened, log)),
   ];
+  const mounts = await openMounts(layout, log);
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
     await openMetadata({
       path: layout.database,
       blobs,
       drivers,
+      mounts,
       events,
       log,
       gc: config.gc,
@@ -73,7 +79,7 @@ export async function compose(
   // Asked when there is no room, long after everything is open.
   const freeable = async (ctx: Context) => (await storage.prune(ctx, { all: true, dryRun: true })).freedBytes;
   const transfers = opened.use(openTransfers(current, layout, metadata, drivers, freeable));
-  const tasks = opened.use(openTasks(config, layout, version, events, log));
+  const tasks = opened.use(openTasks(config, layout, version, metadata.mounts, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
   const storage: Storage = new LocalStorage({
     root: layout.root,
@@ -125,6 +131,29 @@ const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: La
     log,
   });
 
+/** Programs that make file systems get as long as a large disk may take. */
+const formatTimeoutMs = 10 * 60_000;
+
+async function openMounts({ root, mounts: directory }: Layout, log: Log): Promise<LocalMounts> {
+  const env = shimEnvironment();
+  const format = async (file: string, args: readonly string[]): Promise<void> => {
+    const name = `${file} failed`;
+    await runProgram({
+      file,
+      name,
+      args,
+      cwd: '/',
+      env,
+      input: new Uint8Array(),
+      timeoutMs: formatTimeoutMs,
+    });
+  };
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const mounts = new LocalMounts({ directory, roots: [root], format, bootId, log });
+  await mounts.open();
+  return mounts;
+}
+
 function openTransfers(
   current: () => Config,
   layout: Layout,
@@ -153,7 +182,14 @@ function openTransfers(
   });
 }
 
-function openTasks(config: Config, { state }: Layout, version: string, events: Events, log: Log): Tasks {
+function openTasks(
+  config: Config,
+  { state }: Layout,
+  version: string,
+  mounts: Activations,
+  events: Events,
+  log: Log,
+): Tasks {
   const { logLevel, ociRuntime, runtimes, address } = config;
   const debug = logLevel === 'debug' || logLevel === 'trace';
   const [publishBinary = '', logProgram = ''] = ['berthd', 'berth-log'].map((name) =>
@@ -169,6 +205,7 @@ function openTasks(config: Config, { state }: Layout, version: string, events: E
     ociRuntime,
     runtimes,
     daemon,
+    mounts,
     events,
     log,
   });

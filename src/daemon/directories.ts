@@ -18,6 +18,8 @@ export interface Layout {
   readonly temp: string;
   /** Mounted layers: a short name, because it is repeated for each layer in the options of an overlay. */
   readonly layers: string;
+  /** Activated mounts, `<id>/<n>`. */
+  readonly mounts: string;
 }
 
 /** Where everything is beneath the data root and the state directory. Makes nothing. */
@@ -33,6 +35,7 @@ export function layoutOf(root: string, state: string): Layout {
     fifos: join(state, 'fifo'),
     temp: join(state, 'tmp'),
     layers: join(state, 'layers'),
+    mounts: join(state, 'mounts'),
   };
 }
 

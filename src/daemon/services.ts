@@ -13,6 +13,7 @@ import { healthService } from '../services/health.ts';
 import { imagesService } from '../services/images.ts';
 import { introspectionService } from '../services/introspection.ts';
 import { leasesService } from '../services/leases.ts';
+import { mountsService } from '../services/mounts.ts';
 import { namespacesService } from '../services/namespaces.ts';
 import { pluginTable } from '../services/plugins.ts';
 import { runtimeInfo } from '../services/runtime-info.ts';
@@ -42,6 +43,7 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     tasksService(tasks, metadata.containers),
     eventsService(events),
     leasesService(metadata.leases),
+    mountsService(metadata.mounts),
     streamingService(streams),
     transferService(transfers, streams),
     berthContainersService(containers, tasks),

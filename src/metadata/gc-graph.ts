@@ -19,6 +19,7 @@ export async function readGraph(db: Db, changes: Changes, now = Date.now()): Pro
   await readBlobs(db, graph, now);
   await readIngests(db, graph, now);
   await readSnapshots(db, graph, now);
+  await readMounts(db, graph);
   graph.roots.push(...changes.pinned);
   graph.resolveConditional(now);
   return graph;
@@ -66,9 +67,15 @@ async function readLeases(db: Db, graph: Graph, now: number): Promise<void> {
 function resourcesOf(db: Reader, namespace: string, lease: string): Node[] {
   const sql = 'SELECT type, id FROM lease_resources WHERE namespace = ? AND lease = ?';
   const resources = db.all<{ type: string; id: string }>(sql, namespace, lease);
-  return resources
-    .map(({ type, id }) => leasedNode(namespace, type, id))
-    .filter((node) => node !== undefined);
+  const mounts = db.all<{ name: string }>(
+    'SELECT name FROM mounts WHERE namespace = ? AND lease = ?',
+    namespace,
+    lease,
+  );
+  return [
+    ...resources.map(({ type, id }) => leasedNode(namespace, type, id)).filter((node) => node !== undefined),
+    ...mounts.map(({ name }) => nodeOf('mount', namespace, name)),
+  ];
 }
 
 async function readImages(db: Db, graph: Graph, now: number): Promise<void> {
@@ -131,6 +138,17 @@ async function readSnapshots(db: Db, graph: Graph, now: number): Promise<void> {
     addLabelled(graph, node, row, parent, now);
     if (parent.length > 0) graph.hasParent.add(node);
     if (row.state !== 'ready') graph.roots.push(node);
+  }
+}
+
+/** Activations of mounts refer to nothing; what their labels name keeps them. */
+async function readMounts(db: Db, graph: Graph): Promise<void> {
+  const sql =
+    'SELECT namespace, name AS id, labels FROM mounts WHERE (namespace, name) > (?, ?) ORDER BY namespace, name LIMIT ?';
+  for await (const { namespace, id, labels } of pages<Labelled>(db, sql, keyOf, start)) {
+    const node = nodeOf('mount', namespace, id);
+    graph.addBackRefs(node, labelRefs(namespace, labels).backRefs);
+    graph.collectable.push(node);
   }
 }
 

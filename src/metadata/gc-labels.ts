@@ -61,12 +61,12 @@ export function labelRefs(namespace: string, json: string): LabelRefs {
   };
 }
 
-/** `content`, `content.x`, `content/x`, `image…`, `container…`, `snapshot.<snapshotter>[/x]`; anything else is nobody's. */
+/** `content`, `content.x`, `content/x`, `image…`, `container…`, `mount…`, `snapshot.<snapshotter>[/x]`; anything else is nobody's. */
 function target(namespace: string, name: string, value: string): Node[] {
   const snapshotter = /^snapshot\.([^/]+)(?:\/|$)/.exec(name)?.[1];
   if (snapshotter !== undefined) return [nodeOf('snapshot', namespace, `${snapshotter}/${value}`)];
-  const type = /^(content|image|container)(?:[./]|$)/.exec(name)?.[1];
-  return type === 'content' || type === 'image' || type === 'container'
+  const type = /^(content|image|container|mount)(?:[./]|$)/.exec(name)?.[1];
+  return type === 'content' || type === 'image' || type === 'container' || type === 'mount'
     ? [nodeOf(type, namespace, value)]
     : [];
 }

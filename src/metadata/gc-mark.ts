@@ -75,6 +75,7 @@ function currentRefs(db: Reader, node: Node): Node[] {
       return row?.expected ? [nodeOf('content', namespace, row.expected)] : [];
     }
     case 'lease':
+    case 'mount':
       return [];
   }
 }

@@ -12,11 +12,19 @@ export interface Swept {
   /** Keys of ingest files. */
   readonly ingests: string[];
   readonly snapshots: { snapshotter: string; id: number }[];
+  /** Numbers of activations. */
+  readonly mounts: number[];
   /** Rows removed. */
   count: number;
 }
 
-export const nothingSwept = (): Swept => ({ digests: new Set(), ingests: [], snapshots: [], count: 0 });
+export const nothingSwept = (): Swept => ({
+  digests: new Set(),
+  ingests: [],
+  snapshots: [],
+  mounts: [],
+  count: 0,
+});
 
 /** Removes the row of `node`, if there is one, and notes what is to follow. */
 export function sweepRow(records: Records, tx: Tx, ctx: Context, node: Node, swept: Swept): void {
@@ -37,6 +45,16 @@ const sweepers: Readonly<Partial<Record<string, Sweeper>>> = {
     tx.run('DELETE FROM leases WHERE namespace = ? AND id = ?', namespace, id).changes,
   image: (tx, namespace, id) =>
     tx.run('DELETE FROM images WHERE namespace = ? AND name = ?', namespace, id).changes,
+  mount(tx, namespace, name, swept) {
+    const row = tx.get<{ id: number }>(
+      'SELECT id FROM mounts WHERE namespace = ? AND name = ?',
+      namespace,
+      name,
+    );
+    if (!row) return 0;
+    swept.mounts.push(row.id);
+    return tx.run('DELETE FROM mounts WHERE id = ?', row.id).changes;
+  },
   content(tx, namespace, id, swept) {
     swept.digests.add(id as Digest);
     return tx.run('DELETE FROM blobs WHERE namespace = ? AND digest = ?', namespace, id).changes;

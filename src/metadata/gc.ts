@@ -6,12 +6,14 @@ import { readGraph } from './gc-graph.ts';
 import { mark, markTouched } from './gc-mark.ts';
 import { nothingSwept, type Swept, sweepRow } from './gc-sweep.ts';
 import type { Graph } from './graph.ts';
+import type { MountRecords } from './mounts.ts';
 import type { Records } from './records.ts';
 
 export interface CollectorParts {
   readonly records: Records;
   readonly keeper: BlobKeeper;
   readonly directories: ReadonlyMap<string, DirectoryKeeper>;
+  readonly mounts: MountRecords;
   readonly log: Log;
 }
 
@@ -27,14 +29,15 @@ export interface Collection {
 
 const rowsPerTransaction = 200;
 /** Holders of references before what they refer to, children before parents: what a crash leaves is garbage, not a gap. */
-const order = ['lease', 'image', 'ingest', 'content', 'snapshot'];
+const order = ['lease', 'image', 'mount', 'ingest', 'content', 'snapshot'];
 
 /**
  * One collection: read the graph, mark what is live, remove the rest in small transactions. Its bytes and directories
  * follow in the background (`gone`), so that a slow driver holds up only those who wait for its directories. Writers go on all the while; whatever they touch is marked again inside the transaction that would
  * remove it, so nothing that is referenced or leased at that moment is ever removed. Run one at a time.
  */
-export async function collect({ records, keeper, directories, log }: CollectorParts): Promise<Collection> {
+export async function collect(parts: CollectorParts): Promise<Collection> {
+  const { records, log } = parts;
   const startedAt = performance.now();
   using _watch = records.changes.watch();
   const graph = await readGraph(records.db, records.changes);
@@ -50,11 +53,14 @@ export async function collect({ records, keeper, directories, log }: CollectorPa
   return {
     removed: swept.count,
     tookMs: performance.now() - startedAt,
-    gone: removeHeld(swept, keeper, directories),
+    gone: removeHeld(swept, parts),
   };
 }
 
-async function removeHeld(swept: Swept, keeper: BlobKeeper, directories: CollectorParts['directories']) {
+async function removeHeld(swept: Swept, { keeper, directories, mounts }: CollectorParts) {
+  // First, because they may stand on snapshots. Those that were busy the last time are tried again.
+  mounts.undoLater(swept.mounts);
+  await mounts.settled();
   for (const digest of swept.digests) keeper.releaseLater(digest);
   for (const key of swept.ingests) keeper.abortLater(key);
   for (const { snapshotter, id } of swept.snapshots) directories.get(snapshotter)?.removeLater(id);

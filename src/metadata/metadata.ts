@@ -2,6 +2,8 @@ import type { Log } from '../async/context.ts';
 import type { Blobs } from '../content/blobs.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Events } from '../events/events.ts';
+import type { Activations } from '../mounts/activations.ts';
+import type { LocalMounts } from '../mounts/local-mounts.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { BlobKeeper } from './blob-keeper.ts';
@@ -18,6 +20,7 @@ import { ImageRecords } from './images.ts';
 import type { SharingPolicy } from './ingests.ts';
 import type { LeaseStore } from './lease-store.ts';
 import { LeaseRecords } from './leases.ts';
+import { MountRecords } from './mounts.ts';
 import type { NamespaceStore } from './namespace-store.ts';
 import { NamespaceRecords } from './namespaces.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
@@ -29,6 +32,8 @@ export interface MetadataOptions {
   readonly path: string;
   readonly blobs: Blobs;
   readonly drivers: readonly SnapshotDriver[];
+  /** Default: none, and nothing can be activated. */
+  readonly mounts?: LocalMounts;
   readonly events: Events;
   readonly log: Log;
   /** Default `shared`. */
@@ -44,6 +49,7 @@ export interface Metadata extends AsyncDisposable {
   readonly leases: LeaseStore;
   readonly namespaces: NamespaceStore;
   readonly content: ContentStore;
+  readonly mounts: Activations;
   /** By the name clients use. */
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   /** Call `start()` when the daemon serves; `collectNow()` waits for a whole collection. */
@@ -64,17 +70,20 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
   const db = undo.use(openDb(path));
   const records = { db, events, changes: new Changes() };
   const keeper = new BlobKeeper(blobs, db, log);
+  const mounts = new MountRecords(records, options.mounts, log);
   const directories = new Map(drivers.map((driver) => [driver.name, new DirectoryKeeper(driver, db, log)]));
   undo.defer(async () => {
+    await mounts.settled();
     await keeper.settled();
     for (const directory of directories.values()) await directory.settled();
   });
+  await mounts.reconcile();
   const reconciled = await reconcile(db, blobs, directories.values(), log);
   const gc = undo.use(
     new GcScheduler(
       db,
       records.changes,
-      () => collect({ records, keeper, directories, log }),
+      () => collect({ records, keeper, directories, mounts, log }),
       log,
       options.gc,
     ),
@@ -89,6 +98,7 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     leases: new LeaseRecords(records, collected),
     namespaces: new NamespaceRecords(records),
     content: new ContentRecords(records, keeper, options.sharing),
+    mounts,
     snapshotters: new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter])),
     gc,
     reconciled,

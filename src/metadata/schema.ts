@@ -99,4 +99,20 @@ export const migrations: readonly string[] = [
     FOREIGN KEY (namespace, lease) REFERENCES leases (namespace, id) ON DELETE CASCADE
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE mounts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('activating', 'active')),
+    labels TEXT NOT NULL,
+    lease TEXT,
+    boot_id TEXT NOT NULL,
+    active TEXT NOT NULL,
+    system TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (namespace, name)
+  ) STRICT;
+  CREATE INDEX mounts_by_lease ON mounts (namespace, lease) WHERE lease IS NOT NULL;
+  `,
 ];

@@ -5,16 +5,18 @@ import { type Context, daemonContext, type Log, namespaceOf } from '../async/con
 import { withDeadline } from '../async/deadline.ts';
 import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
+import type { Activations } from '../mounts/activations.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
 import type { EndStep, RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
 import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { ForeignTasks } from './foreign/foreign-tasks.ts';
-import type { DaemonEnds } from './foreign/shim-program.ts';
+import type { DaemonEnds, ShimProgram } from './foreign/shim-program.ts';
 import type { Finding, TaskKey } from './reconcile/finding.ts';
 import { recordedTask } from './reconcile/own-tasks.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
+import { RootfsMounts } from './rootfs-mounts.ts';
 import { shimProgramOf } from './runtime-name.ts';
 import { Shim } from './shim.ts';
 import { changeMs, isTimeout, lookMs, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
@@ -27,6 +29,8 @@ import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
 export interface TasksOptions extends ShimLaunch {
   readonly events: Events;
   readonly log: Log;
+  /** For root mounts that take more than mount(2). Default: they go to the shim as they are. */
+  readonly mounts?: Activations;
   /** OCI runtime of tasks whose caller names none: a path or a name. Default: the shim's choice, crun where it can run. */
   readonly ociRuntime?: string;
   /** What shims of others are told of this daemon. Default: a socket in the state directory, `berthd` to publish with. */
@@ -57,6 +61,7 @@ export class Tasks implements AsyncDisposable {
   readonly #bundles: Bundles;
   readonly #foreign: ForeignTasks;
   readonly #ociRuntime: string;
+  readonly #rootfs: RootfsMounts;
   readonly #reconciler: Reconciler;
   /** The shim's program of a runtime; undefined for berth-shim. */
   readonly #programOf: (runtimeName: string) => string | undefined;
@@ -64,6 +69,7 @@ export class Tasks implements AsyncDisposable {
   constructor(options: TasksOptions) {
     const { events, log, runtimes = {}, environment = defaultEnvironment } = options;
     this.#ociRuntime = options.ociRuntime ?? '';
+    this.#rootfs = new RootfsMounts(options.mounts);
     this.#bundles = new Bundles(options.stateDir);
     const reconcile = () => void this.#reconciler.pass();
     this.#shim = new Shim(options, events, log, reconcile, () => this.#bundles.anyOwn());
@@ -106,8 +112,24 @@ export class Tasks implements AsyncDisposable {
     const { containerId: id, spec } = task;
     using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
     const bundle = await this.#makeBundle(ctx, id, spec);
-    if (program !== undefined) return await this.#foreign.create(ctx, program, bundle, task);
-    return await this.#createOwn(ctx, bundle, task);
+    try {
+      const shim = program === undefined ? undefined : this.#foreign.program(program);
+      const mounted = { ...task, rootfs: await this.#activated(ctx, task, shim) };
+      if (shim !== undefined) return await this.#foreign.create(ctx, shim.file, bundle, mounted);
+      return await this.#createOwn(ctx, bundle, mounted);
+    } catch (error) {
+      await this.#rootfs.release(uncancelled(ctx), id);
+      throw error;
+    }
+  }
+
+  async #activated(ctx: Context, task: NewTask, shim: ShimProgram | undefined) {
+    try {
+      return await this.#rootfs.activate(ctx, task, shim);
+    } catch (error) {
+      await this.#bundles.remove(namespaceOf(ctx), task.containerId);
+      throw error;
+    }
   }
 
   async #createOwn(ctx: Context, bundle: string, task: NewTask): Promise<number> {
@@ -222,6 +244,7 @@ export class Tasks implements AsyncDisposable {
     await caller.leave();
     this.#foreign.forget(namespace, id);
     await this.#bundles.remove(namespace, id);
+    await this.#rootfs.release(ctx, id);
     return { pid: deleted.pid, ...exitOf(deleted) };
   }
 

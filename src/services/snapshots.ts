@@ -1,7 +1,8 @@
 import { invalidArgument } from '../errors/error.ts';
 import { Kind, Snapshots } from '../gen/containerd/services/snapshots/v1/snapshots_pb.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import type { Mount, SnapshotInfo, SnapshotKind, Snapshotter } from '../snapshots/snapshotter.ts';
+import type { SnapshotInfo, SnapshotKind, Snapshotter } from '../snapshots/snapshotter.ts';
+import { mountsToWire } from './mount-wire.ts';
 import { toTimestamp } from './wire.ts';
 
 /** Snapshots in one message of List, as many as containerd sends. */
@@ -58,14 +59,6 @@ function findSnapshotter(snapshotters: ReadonlyMap<string, Snapshotter>, name: s
   if (found === undefined) throw invalidArgument(`snapshotter not loaded: ${name}: invalid argument`);
   return found;
 }
-
-const mountsToWire = (mounts: readonly Mount[]) =>
-  mounts.map(({ type, source, target, options }) => ({
-    type,
-    source,
-    target: target ?? '',
-    options: [...options],
-  }));
 
 const kinds = {
   view: Kind.VIEW,

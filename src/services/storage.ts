@@ -53,6 +53,7 @@ const kinds = new Set<string>([
   'container',
   'lease',
   'ingest',
+  'mount',
 ] satisfies NodeType[]);
 
 function resourceFromWire({ kind, namespace, id }: WireResource): Resource {

@@ -1,11 +1,10 @@
-import { Mounts } from '../gen/containerd/services/mounts/v1/mounts_pb.ts';
 import { Controller, Store } from '../gen/containerd/services/sandbox/v1/sandbox_pb.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 
 /**
  * Services of containerd that Berth knows and does not serve yet: each method answers UNIMPLEMENTED and names itself,
- * which clients take as "do without" (ctr: Mounts.Activate).
+ * which clients take as "do without".
  */
 export function laterServices(): ServiceBinding[] {
-  return [bindService(Mounts, {}), bindService(Store, {}), bindService(Controller, {})];
+  return [bindService(Store, {}), bindService(Controller, {})];
 }

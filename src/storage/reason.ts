@@ -66,6 +66,7 @@ const queries: Readonly<Record<string, string>> = {
   lease: 'SELECT labels FROM leases WHERE namespace = ? AND id = ?',
   content: 'SELECT labels FROM blobs WHERE namespace = ? AND digest = ?',
   snapshot: 'SELECT labels FROM snapshots WHERE namespace = ? AND snapshotter = ? AND name = ?',
+  mount: 'SELECT labels FROM mounts WHERE namespace = ? AND name = ?',
 };
 
 function labelsOf(db: Reader, node: Node): Record<string, string> {

@@ -72,34 +72,38 @@ export interface MountOptions {
   readonly cleared: number;
   /** MS_ bits of each propagation change, made by a call of its own. */
   readonly propagation: readonly number[];
+  /** The source is a file, to be mounted over a loop device. */
+  readonly loop: boolean;
   /** What is left for the file system, in order, comma-joined it is mount(2)'s data. */
   readonly data: readonly string[];
 }
 
 /**
  * Sorts option words as mount(8) and containerd's clients write them; the last word on a bit wins.
- * @throws not_implemented for `loop` and id-mapped mounts
+ * @throws not_implemented for id-mapped mounts
  */
 export function parseMountOptions(options: readonly string[]): MountOptions {
   let flags = 0;
   let cleared = 0;
+  let loop = false;
   const propagation: number[] = [];
   const data: string[] = [];
   for (const option of options) {
     const word = words.get(option);
     const change = propagationWords.get(option);
     refuseUnsupported(option);
-    if (change !== undefined) propagation.push(change);
+    if (option === 'loop') loop = true;
+    else if (change !== undefined) propagation.push(change);
     else if (word === undefined) data.push(option);
     else {
       flags = (flags | (word.set ?? 0)) & ~(word.clear ?? 0);
       cleared = (cleared | (word.clear ?? 0)) & ~(word.set ?? 0);
     }
   }
-  return { flags, cleared, propagation, data };
+  return { flags, cleared, propagation, loop, data };
 }
 
 function refuseUnsupported(option: string): void {
-  if (option === 'loop' || /^(uidmap|gidmap)=/.test(option))
+  if (/^(uidmap|gidmap)=/.test(option))
     throw notImplemented(`mount option ${JSON.stringify(option)} is not supported`);
 }

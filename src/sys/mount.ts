@@ -1,10 +1,11 @@
 import { readlinkSync } from 'node:fs';
 import { codeOf, wrap } from '../errors/error.ts';
 import { openInRoot } from './beneath.ts';
-import { AT_FDCWD, O_PATH } from './constants.ts';
+import { AT_FDCWD, O_PATH, O_RDONLY, O_RDWR } from './constants.ts';
 import type { Fd } from './fd.ts';
 import { check, cPath, libcCall } from './ffi.ts';
 import { openAt } from './files.ts';
+import { attachLoop } from './loop-device.ts';
 import {
   type MountOptions,
   MS_BIND,
@@ -46,7 +47,7 @@ const UMOUNT_NOFOLLOW = 8;
 /**
  * Mounts a list in order on `target`, an existing directory or file. All or nothing: what was mounted is unmounted
  * when a later one fails. Targets are pinned by descriptor, so no symlink swapped in can redirect them.
- * @throws SysError wrapped with the mount's words, not_implemented (loop, id maps)
+ * @throws SysError wrapped with the mount's words, not_implemented (id maps)
  */
 export async function mountAll(mounts: readonly Mount[], target: string): Promise<void> {
   const places: string[] = [];
@@ -90,9 +91,18 @@ async function mountOn(mount: Mount, options: MountOptions, place: string): Prom
   const data = options.data.join(',');
   if (mount.type === 'overlay' && Buffer.byteLength(data) > MAX_DATA_BYTES)
     return mountLongOverlay(options, mount.source, place, rawMount);
+  if (options.loop) return mountOverLoop(mount, options, place, data);
   const bind = (options.flags & MS_BIND) !== 0;
   const flags = bind ? options.flags & (MS_BIND | MS_REC) : options.flags;
   await rawMount(mount.source, place, bind ? null : mount.type, flags, bind ? '' : data);
+}
+
+/** The device goes with the mount: nobody else keeps it. */
+async function mountOverLoop({ source, type }: Mount, { flags }: MountOptions, place: string, data: string) {
+  const readOnly = (flags & MS_RDONLY) !== 0;
+  using file = openAt(AT_FDCWD, source, readOnly ? O_RDONLY : O_RDWR);
+  using device = attachLoop(file, { readOnly });
+  await rawMount(device.path, place, type, flags, data);
 }
 
 async function rawMount(

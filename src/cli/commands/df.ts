@@ -34,7 +34,7 @@ async function df(cli: Cli, _args: readonly string[], { verbose }: Options): Pro
   cli.print(`\n${await formatRows(plain, diskColumns, diskRows(usage))}`);
 }
 
-const kinds = ['image', 'container', 'lease', 'snapshot', 'content', 'ingest'] as const;
+const kinds: readonly Resource['kind'][] = ['image', 'container', 'lease', 'snapshot', 'content', 'ingest'];
 const order = ({ resource }: UsageItem): number => kinds.indexOf(resource.kind);
 
 interface Summary {

@@ -4,6 +4,8 @@ import { codeOf, messageOf, notFound, unavailable, unknown } from '../../errors/
 /** A program of others, run to its end. */
 export interface Program {
   readonly file: string;
+  /** Begins what is said of a failure. Default `shim <file>`. */
+  readonly name?: string;
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
@@ -34,12 +36,12 @@ export async function runProgram(program: Program): Promise<Buffer> {
     // One that ends without reading its input is none the worse for it.
     child.stdin.on('error', () => {}).end(program.input);
     const [code, answer, complaint] = await Promise.all([
-      exitOf(child, file),
+      exitOf(child, nameOf(program)),
       outputOf(child, child.stdout, maxOutputBytes),
       outputOf(child, child.stderr, maxComplaintBytes),
     ]);
     if (late) throw unavailable(`${file} did not end within ${program.timeoutMs} ms`);
-    if (code !== 0) throw unknown(complaintOf(file, code, complaint, answer));
+    if (code !== 0) throw unknown(complaintOf(program, code, complaint, answer));
     return answer;
   } finally {
     clearTimeout(timer);
@@ -54,13 +56,13 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
-function exitOf(child: ChildProcess, file: string): Promise<number> {
+const nameOf = ({ name, file }: Program): string => name ?? `shim ${file}`;
+
+function exitOf(child: ChildProcess, name: string): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', (error) =>
       reject(
-        codeOf(error) === 'ENOENT'
-          ? notFound(`shim ${file}`, error)
-          : unknown(`shim ${file}: ${messageOf(error)}`, error),
+        codeOf(error) === 'ENOENT' ? notFound(name, error) : unknown(`${name}: ${messageOf(error)}`, error),
       ),
     );
     child.once('exit', (code) => resolve(code ?? -1));
@@ -81,9 +83,9 @@ function outputOf(child: ChildProcess, stream: NodeJS.ReadableStream, maxBytes: 
   });
 }
 
-function complaintOf(file: string, code: number, ...outputs: readonly Buffer[]): string {
+function complaintOf(program: Program, code: number, ...outputs: readonly Buffer[]): string {
   const words = outputs.map((output) => printable(output)).find((text) => text !== '');
-  return `shim ${file}: ${words ?? `exit status ${code}`}`;
+  return `${nameOf(program)}: ${words ?? `exit status ${code}`}`;
 }
 
 /** The end of a text from outside, in one line without control characters. */
