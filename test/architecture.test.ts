@@ -18,7 +18,7 @@ const mayImport: Record<string, readonly string[]> = {
   snapshots: ['errors', 'async', 'sys', 'oci', 'layers'],
   mounts: ['errors', 'async', 'sys', 'oci'],
   metadata: ['errors', 'async', 'oci', 'events', 'content', 'snapshots', 'mounts'],
-  registry: ['errors', 'async', 'oci'],
+  registry: ['errors', 'async', 'sys', 'oci'],
   transfer: [
     'errors',
     'async',

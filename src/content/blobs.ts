@@ -1,5 +1,5 @@
 import type { Digest } from '../oci/digest.ts';
-import type { ContentReader } from './store.ts';
+import type { ContentReader, WriterTail } from './store.ts';
 
 /**
  * The backend under a content store: files by digest, ingests by an opaque key. It knows neither namespaces nor
@@ -27,6 +27,8 @@ export interface Blobs {
 export interface BlobIngest extends AsyncDisposable {
   readonly offset: number;
   write(data: Uint8Array): Promise<void>;
+  /** See `ContentWriter.tail`. */
+  tail(): WriterTail;
   truncate(offset: number): Promise<void>;
   digest(): Promise<Digest>;
   /**

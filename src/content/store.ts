@@ -80,11 +80,25 @@ export interface ContentReader extends AsyncDisposable {
   bytes(limitBytes: number): Promise<Uint8Array>;
 }
 
+/** The end of a file that somebody in this process appends to by itself, one at a time. */
+export interface WriterTail {
+  readonly fd: number;
+  /** So many bytes more are in the file, behind those before. */
+  grew(bytes: number): void;
+  /** What it means that a write to it failed. */
+  failed(error: unknown): unknown;
+}
+
 /** Disposing a writer that was not committed keeps the ingest for a later resume and frees the ref. */
 export interface ContentWriter extends AsyncDisposable {
   readonly status: IngestStatus;
   /** Appends. The returned promise is back-pressure. */
   write(data: Uint8Array): Promise<void>;
+  /**
+   * For who writes a file better than it hands over bytes: the place behind what was written. The writer must not be used
+   * for anything else meanwhile. Not there over the wire.
+   */
+  tail?(): Promise<WriterTail>;
   /** Drops everything past `offset` (0 starts again). @throws invalid_argument when offset is past the end */
   truncate(offset: number): Promise<void>;
   /** Digest of the bytes so far. */

@@ -1,6 +1,6 @@
 import type { Context } from '../async/context.ts';
 import type { BlobIngest } from '../content/blobs.ts';
-import type { ContentWriter, IngestStatus } from '../content/store.ts';
+import type { ContentWriter, IngestStatus, WriterTail } from '../content/store.ts';
 import { aborted, alreadyExists, failedPrecondition, invalidArgument } from '../errors/error.ts';
 import { makeEvent } from '../events/topics.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -76,6 +76,16 @@ export class RecordedWriter implements ContentWriter {
     const ingest = await this.#ownBytes();
     await ingest.write(data);
     this.#updatedAt = new Date();
+  }
+
+  async tail(): Promise<WriterTail> {
+    this.#mustBeOpen();
+    const { fd, grew, failed } = (await this.#ownBytes()).tail();
+    const noted = (bytes: number) => {
+      grew(bytes);
+      this.#updatedAt = new Date();
+    };
+    return { fd, grew: noted, failed };
   }
 
   async truncate(offset: number): Promise<void> {

@@ -2,7 +2,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { failedPrecondition, messageOf, notFound, unavailable } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { discard, printable, statusError } from './failure.ts';
 
 /** An answer that carries a blob or a part of it. @throws not_found, and what the status says */

@@ -1,4 +1,4 @@
-import type { HttpRequest, HttpResponse } from './connections.ts';
+import type { HttpRequest, HttpResponse } from './exchange.ts';
 import { printable } from './failure.ts';
 
 /** Of a request only these: hosts.toml and clients put secrets into headers of any name. */

@@ -11,7 +11,7 @@ import {
   unauthenticated,
   unavailable,
 } from '../errors/error.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 
 /** Most of an error body that is read, in bytes. */
 export const errorBodyLimitBytes = 64 * 1024;
@@ -38,7 +38,7 @@ export function transportError(error: unknown, url: URL): BerthError {
 }
 
 /** An AggregateError (several addresses tried) has no message of its own. */
-function transportMessage(error: unknown): string {
+export function transportMessage(error: unknown): string {
   const inner = error instanceof AggregateError ? error.errors[0] : error;
   return messageOf(inner) || codeOf(error) || 'connection failed';
 }

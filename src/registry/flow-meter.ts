@@ -13,6 +13,8 @@ export class FlowMeter {
   #since: number;
   #bytes = 0;
   #waitedMs = 0;
+  /** Since when the reader waits. */
+  #asked = 0;
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
@@ -24,13 +26,20 @@ export class FlowMeter {
     this.#bytes += bytes;
   }
 
+  /** Bytes that went past the reader, into a file; what put them there waited so long for them, not the reader. */
+  poured(bytes: number, waitedMs: number): void {
+    this.received(bytes);
+    this.#waitedMs += waitedMs;
+    this.#asked = this.#now();
+  }
+
   /** Passes chunks on and notes how long the reader waited for each. */
   async *watch(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    let asked = this.#now();
+    this.#asked = this.#now();
     for await (const chunk of chunks) {
-      this.#waitedMs += this.#now() - asked;
+      this.#waitedMs += this.#now() - this.#asked;
       yield chunk;
-      asked = this.#now();
+      this.#asked = this.#now();
     }
   }
 

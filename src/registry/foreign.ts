@@ -1,7 +1,7 @@
 import type { Context } from '../async/context.ts';
 import { permissionDenied } from '../errors/error.ts';
 import { expectBody } from './blob-body.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { printable } from './failure.ts';
 import { defaultTls } from './host.ts';
 import { defaultDialTimeoutMs } from './hosts.ts';

@@ -12,7 +12,7 @@ import {
   manifestAccept,
 } from '../oci/media-types.ts';
 import { formatReference, withDefaultTag } from '../oci/reference.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { discard, readBody, statusError } from './failure.ts';
 import type { RegistryHost } from './host.ts';
 import { pauseAfter, type RetryPolicy } from './retry.ts';

@@ -1,5 +1,5 @@
 import { resourceExhausted } from '../errors/error.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { targetOf } from './redirect.ts';
 
 /** Most pages of one list. */

@@ -2,7 +2,7 @@ import type { Context } from '../async/context.ts';
 import { failedPrecondition, isKind } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { expectBody, strongEtag } from './blob-body.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { discard, printable, statusError } from './failure.ts';
 import { openForeign } from './foreign.ts';
 import { noRetry } from './retry.ts';
@@ -14,6 +14,8 @@ export interface Part {
   readonly end?: number | undefined;
   /** Strong validator of the first answer, so that every further body is of the same thing (RFC 9110 §13.1.5). */
   readonly etag: string | undefined;
+  /** See {@link HostCall.large}. */
+  readonly large?: boolean;
 }
 
 /** An answer that carries a part of a blob, or the whole where Range is ignored. @throws not_found, unavailable, … */
@@ -80,7 +82,9 @@ async function refusal(
 }
 
 function callFor({ digest }: Descriptor, part: Part): HostCall {
-  return { method: 'GET', path: `/blobs/${digest}`, headers: rangeHeaders(part), what: `blob ${digest}` };
+  const { large = false } = part;
+  const [path, what] = [`/blobs/${digest}`, `blob ${digest}`];
+  return { method: 'GET', path, headers: rangeHeaders(part), what, large };
 }
 
 function rangeHeaders({ offset, end, etag }: Part): Record<string, string> {

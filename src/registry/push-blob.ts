@@ -1,7 +1,7 @@
 import type { Context } from '../async/context.ts';
 import { isKind } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { existsAt } from './exists.ts';
 import { discard, statusError } from './failure.ts';
 import type { RegistryHost } from './host.ts';

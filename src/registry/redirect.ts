@@ -1,6 +1,7 @@
 import type { Context } from '../async/context.ts';
 import { permissionDenied, resourceExhausted, unavailable } from '../errors/error.ts';
-import type { Connections, HttpRequest, HttpResponse } from './connections.ts';
+import type { Connections } from './connections.ts';
+import type { HttpRequest, HttpResponse } from './exchange.ts';
 import { discard, printable } from './failure.ts';
 import { defaultTls } from './host.ts';
 import { isForbidden } from './realm.ts';

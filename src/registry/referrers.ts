@@ -4,7 +4,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts';
 import { type Index, type Manifest, manifestLimitBytes, parseManifest } from '../oci/manifest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
-import type { HttpResponse } from './connections.ts';
+import type { HttpResponse } from './exchange.ts';
 import { discard, readBody, statusError } from './failure.ts';
 import type { RegistryHost } from './host.ts';
 import { nextPage, pagesOf } from './next-page.ts';

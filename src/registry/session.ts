@@ -4,9 +4,10 @@ import { isKind, kindOf, unavailable } from '../errors/error.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatReference, type Reference } from '../oci/reference.ts';
 import { type Access, Authorizer } from './auth.ts';
-import type { Connections, HttpMethod, HttpRequest, HttpResponse, RequestBody } from './connections.ts';
+import type { Connections } from './connections.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { dumpOf } from './dump.ts';
+import type { HttpMethod, HttpRequest, HttpResponse, RequestBody } from './exchange.ts';
 import { discard, statusError } from './failure.ts';
 import { type Capability, originOf, type RegistryHost } from './host.ts';
 import { defaultDialTimeoutMs, defaultHost, type HostsOptions, hostsFor } from './hosts.ts';
@@ -49,6 +50,8 @@ export interface HostCall {
   /** Besides what the session may do in its own repository. */
   readonly scopes?: readonly string[];
   readonly answerMs?: number;
+  /** See {@link HttpRequest.large}. */
+  readonly large?: boolean;
 }
 
 const maxWarnings = 16;
@@ -213,7 +216,7 @@ export class RegistrySession {
   }
 
   #request(host: RegistryHost, call: HostCall, authorization: string | undefined): HttpRequest {
-    const { path, method, body, answerMs } = call;
+    const { path, method, body, answerMs, large = false } = call;
     const own = typeof path === 'string' ? path : '';
     const base = new URL(`${originOf(host)}${host.path}/${this.reference.path}${own}`);
     const url = this.#withNamespace(base, host);
@@ -232,6 +235,7 @@ export class RegistrySession {
       tls: host.tls,
       dialTimeoutMs: host.dialTimeoutMs ?? defaultDialTimeoutMs,
       ...(body !== undefined && { body }),
+      large,
       ...withAnswerMs(answerMs ?? host.answerMs),
       observe: this.#observe,
     };

@@ -1,7 +1,8 @@
 import type { Context } from '../async/context.ts';
 import { type BerthError, permissionDenied, unavailable } from '../errors/error.ts';
-import type { Connections, HttpRequest, HttpResponse } from './connections.ts';
+import type { Connections } from './connections.ts';
 import { basicHeader, type Credentials } from './credentials.ts';
+import type { HttpRequest, HttpResponse } from './exchange.ts';
 import { readBody, statusError } from './failure.ts';
 import { defaultTls, type RegistryHost } from './host.ts';
 import { defaultDialTimeoutMs } from './hosts.ts';

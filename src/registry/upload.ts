@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
 import { failedPrecondition, isKind } from '../errors/error.ts';
-import type { HttpMethod, HttpResponse } from './connections.ts';
+import type { HttpMethod, HttpResponse } from './exchange.ts';
 import { discard, printable, statusError } from './failure.ts';
 import type { RegistryHost } from './host.ts';
 import type { BlobPush } from './push-blob.ts';

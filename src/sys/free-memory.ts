@@ -23,13 +23,14 @@ export async function returnFreeMemory(): Promise<void> {
 }
 
 /** Short-lived buffers are collected after so many bytes of them. */
-const passingLimitBytes = 16 * 2 ** 20;
+const passingLimitBytes = 4 * 2 ** 20;
 let passingBytes = 0;
 
 /**
  * Notes that `bytes` came in buffers that are dropped as soon as they are used. V8 sees only their small heads and lets
- * them pile up to some 64 MB a thread; after every 16 MiB this collects the young ones (a millisecond with a small
- * young generation). Does nothing without `--expose-gc`.
+ * them pile up to some 64 MB a thread, and then marks the whole heap to get rid of them (20-40 ms on the event loop, every
+ * 10 MB); after every 4 MiB this collects the young ones (a fraction of a millisecond with a small young generation).
+ * Does nothing without `--expose-gc`.
  */
 export function passedThrough(bytes: number): void {
   passingBytes += bytes;

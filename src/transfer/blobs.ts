@@ -6,6 +6,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Reference } from '../oci/reference.ts';
+import type { BlobFile } from '../registry/blobs.ts';
 import { passedThrough } from '../sys/free-memory.ts';
 import { BatchedWriter } from './batched-writer.ts';
 import { refKey, sourceLabel } from './labels.ts';
@@ -14,9 +15,9 @@ import type { TransferParts } from './parts.ts';
 import { type Customer, throttled } from './progress.ts';
 
 type Labels = Readonly<Record<string, string>>;
-/** Streams the bytes of a blob from `offset`. */
+/** Streams the bytes of a blob from `offset`, those it does not put into `file` by itself. */
 export interface Source {
-  (ctx: Context, descriptor: Descriptor, offset: number): AsyncIterable<Uint8Array>;
+  (ctx: Context, descriptor: Descriptor, offset: number, file?: BlobFile): AsyncIterable<Uint8Array>;
   /** For bytes that were wrong: whether the source can get them in another way, which it then will. */
   readonly doubt?: (descriptor: Descriptor) => boolean;
   /** For bytes that are here, but not from it: whether it would give them. */
@@ -198,14 +199,15 @@ async function fill(
   if (from > size)
     throw failedPrecondition(`${digest}: ${from} bytes are here already, described with ${size}`);
   if (from === size) await allow(ctx, wanted, source);
-  await copy(source(ctx, wanted.descriptor, from), writer, size - from, throttled(report), ctx.signal);
+  const open = (file: BlobFile | undefined) => source(ctx, wanted.descriptor, from, file);
+  await copy(open, writer, size - from, throttled(report), ctx.signal);
   const labels = { ...wanted.labels, ...sourceLabel(wanted.reference) };
   await writer.commit({ sizeBytes: size, expected: digest, labels });
 }
 
 /** Whatever came is written, also when the connection breaks, so that the next one can go on from there. */
 async function copy(
-  source: AsyncIterable<Uint8Array>,
+  open: (file: BlobFile | undefined) => AsyncIterable<Uint8Array>,
   writer: ContentWriter,
   sizeBytes: number,
   report: (offset: number) => void,
@@ -217,7 +219,7 @@ async function copy(
   };
   const batched = new BatchedWriter(write, sizeBytes);
   try {
-    for await (const chunk of source) {
+    for await (const chunk of open(fileOf(writer, batched, report))) {
       signal.throwIfAborted();
       await batched.add(chunk);
       passedThrough(chunk.byteLength);
@@ -227,6 +229,27 @@ async function copy(
     throw error;
   }
   await batched.end();
+}
+
+/** The writer's file, where it has one here, for a source that can write there by itself. */
+function fileOf(
+  writer: ContentWriter,
+  batched: BatchedWriter,
+  report: (offset: number) => void,
+): BlobFile | undefined {
+  if (writer.tail === undefined) return undefined;
+  const open = writer.tail.bind(writer);
+  return {
+    async begin() {
+      await batched.end();
+      const { fd, grew, failed } = await open();
+      const reported = (bytes: number) => {
+        grew(bytes);
+        report(writer.status.offset);
+      };
+      return { fd, grew: reported, failed };
+    },
+  };
 }
 
 const writerPollMs = 100;

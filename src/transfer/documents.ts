@@ -5,7 +5,7 @@ import type { Digest } from '../oci/digest.ts';
 import { configLimitBytes, type ImageConfig, parseImageConfig } from '../oci/image-config.ts';
 import { type Index, type Manifest, manifestLimitBytes, parseManifest } from '../oci/manifest.ts';
 import type { Reference } from '../oci/reference.ts';
-import { fetchBlob } from '../registry/blobs.ts';
+import { type BlobFile, fetchBlob } from '../registry/blobs.ts';
 import { fetchManifest } from '../registry/manifests.ts';
 import { isOffered } from '../registry/offered.ts';
 import type { RegistrySession } from '../registry/session.ts';
@@ -100,7 +100,8 @@ export class RemoteDocuments implements Documents {
 /** Blobs out of a registry, for {@link ensureBlob}. */
 export const sourceOf = (session: RegistrySession): Source =>
   Object.assign(
-    (ctx: Context, descriptor: Descriptor, offset: number) => fetchBlob(ctx, session, descriptor, offset),
+    (ctx: Context, descriptor: Descriptor, offset: number, file?: BlobFile) =>
+      fetchBlob(ctx, session, descriptor, offset, file),
     { doubt: ({ digest }: Descriptor) => session.doubtRanges(digest), offers: offersOf(session) },
   );
 

@@ -8,6 +8,7 @@ import {
 } from '../../errors/error.ts';
 import { algorithmOf, type Digest } from '../../oci/digest.ts';
 import type { BlobIngest } from '../blobs.ts';
+import type { WriterTail } from '../store.ts';
 import type { HashThread } from './hash-thread.ts';
 import { RunningHash } from './running-hash.ts';
 
@@ -18,6 +19,7 @@ export type Adopt = (digest: Digest) => Promise<void>;
 
 const isFull = (error: unknown): boolean => codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT';
 const diskFull = (cause: unknown) => resourceExhausted('no space left on device', cause);
+const writeFailure = (error: unknown) => (isFull(error) ? diskFull(error) : error);
 
 /** One file being written. Bytes are hashed behind the writer, who does not wait for it. */
 export class LocalIngest implements BlobIngest {
@@ -46,6 +48,18 @@ export class LocalIngest implements BlobIngest {
       this.#hash.append(chunk, this.#offset);
       this.#offset += chunk.length;
     }
+  }
+
+  tail(): WriterTail {
+    this.#mustBeOpen();
+    return {
+      fd: this.#file.fd,
+      grew: (bytes) => {
+        this.#offset += bytes;
+        this.#hash.grewTo(this.#offset);
+      },
+      failed: writeFailure,
+    };
   }
 
   async truncate(offset: number): Promise<void> {
@@ -117,7 +131,7 @@ export class LocalIngest implements BlobIngest {
         done += bytesWritten;
       }
     } catch (error) {
-      throw isFull(error) ? diskFull(error) : error;
+      throw writeFailure(error);
     }
   }
 

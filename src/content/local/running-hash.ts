@@ -39,6 +39,12 @@ export class RunningHash {
     } else this.#follow();
   }
 
+  /** Somebody else wrote up to there. */
+  grewTo(offset: number): void {
+    this.#written = offset;
+    this.#follow();
+  }
+
   truncate(offset: number): void {
     this.#written = Math.min(this.#written, offset);
     if (offset < this.#hashed || this.#following !== undefined) this.#restart(createHash('sha256'));
