@@ -61,8 +61,9 @@ checkWithBoth(
     },
     'images mount --rw takes writes and leaves the image as it was': {
       line:
-        '$C images mount --rw $IMG $PWD/mnt >/dev/null; touch mnt/x && $C images unmount --rm $PWD/mnt >/dev/null; ' +
-        '$C run --rm $IMG rw ls /x; $C snapshots ls | grep -c mnt',
+        // Another place: the activation of the first one is only gone with the next collection, in containerd too.
+        'mkdir -p rw; $C images mount --rw $IMG $PWD/rw >/dev/null; touch rw/x && $C images unmount --rm $PWD/rw >/dev/null; ' +
+        '$C run --rm $IMG rw ls /x; $C snapshots ls | grep -c "$PWD/rw"',
       shows: 'ls: /x: No such file or directory\n0',
       status: 1,
     },
