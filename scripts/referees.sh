@@ -55,7 +55,7 @@ unpack_sid() {
   rm -rf "$work"
   local loader; loader=$(echo "$root"/usr/lib/*/ld-linux-*.so.*)
   for name in "$@"; do
-    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$root/usr/bin/$name" >"$dir/bin/$name"
+    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' "$loader" "$(dirname "$loader")" "$(echo "$root"/usr/*bin/"$name")" >"$dir/bin/$name"
     chmod +x "$dir/bin/$name"
   done
 }
@@ -63,6 +63,11 @@ unpack_sid() {
 # erofs-utils 1.9: bookworm's knows no 512-byte blocks.
 need_erofs_utils() {
   [ -x "$tools/erofs/bin/fsck.erofs" ] || unpack_sid "$tools/erofs" erofs-utils fsck.erofs dump.erofs mkfs.erofs
+}
+
+# criu 4: bookworm has none.
+need_criu() {
+  [ -x "$tools/criu/bin/criu" ] || unpack_sid "$tools/criu" criu criu
 }
 
 # A snapshotter of others that runs images before their layers are here.

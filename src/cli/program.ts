@@ -55,6 +55,11 @@ const commands: Readonly<Record<string, Entry>> = {
   load: { summary: 'load the images of an archive', load: () => import('./commands/load.ts') },
   images: { summary: 'list images', load: () => import('./commands/images.ts') },
   commit: { summary: 'make an image of a container', load: () => import('./commands/commit.ts') },
+  checkpoint: {
+    summary: 'make an image of a running container that it can be restored from',
+    load: () => import('./commands/checkpoint.ts'),
+  },
+  restore: { summary: 'make a container of a checkpoint go on', load: () => import('./commands/restore.ts') },
   tag: { summary: 'give an image another name', load: () => import('./commands/tag.ts') },
   rmi: { summary: 'remove images', load: () => import('./commands/rmi.ts') },
   inspect: {

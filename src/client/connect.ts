@@ -1,6 +1,7 @@
 import type { Context, Log } from '../async/context.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import { type Checkpoints, remoteCheckpoints } from './checkpoints.ts';
 import { Connection } from './connection.ts';
 import { type Containers, remoteContainers } from './containers.ts';
 import { remoteContent } from './content.ts';
@@ -36,6 +37,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly images: Images;
   readonly containers: Containers;
   readonly tasks: Tasks;
+  readonly checkpoints: Checkpoints;
   readonly content: ContentStore;
   readonly layers: Layers;
   readonly leases: Leases;
@@ -71,6 +73,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     images: remoteImages(connection),
     containers,
     tasks: remoteTasks(connection, containers),
+    checkpoints: remoteCheckpoints(connection),
     content: remoteContent(connection),
     layers: remoteLayers(connection),
     leases: remoteLeases(connection),

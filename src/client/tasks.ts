@@ -3,11 +3,12 @@ import { dataLoss } from '../errors/error.ts';
 import { Snapshots } from '../gen/containerd/services/snapshots/v1/snapshots_pb.ts';
 import { Tasks as TasksService } from '../gen/containerd/services/tasks/v1/tasks_pb.ts';
 import { Status, type Process as WireProcess } from '../gen/containerd/v1/types/types_pb.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Mount } from '../snapshots/snapshotter.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import type { ProcessOptions, StdioPaths } from './container-options.ts';
 import type { Containers } from './containers.ts';
-import { toDate } from './convert.ts';
+import { toDate, toDescriptor } from './convert.ts';
 import { type Process, processHandle } from './process.ts';
 import { toMount } from './snapshots.ts';
 import { type TaskStats, toStats } from './stats.ts';
@@ -43,6 +44,8 @@ export interface TaskOptions extends StreamOptions, CallOptions {
   readonly logUri?: string;
   /** Root file system; default: the mounts of the container's snapshot. */
   readonly rootfs?: readonly Mount[];
+  /** Of {@link Checkpoints.restore}: `start` brings these processes back. */
+  readonly checkpoint?: Descriptor;
 }
 
 /** Another process of a task: what to run, and its streams. */
@@ -152,6 +155,7 @@ async function createTask(
       containerId,
       terminal,
       rootfs: await rootfsOf(connection, containers, containerId, options),
+      ...(options.checkpoint && { checkpoint: toDescriptor(options.checkpoint) }),
       stdin: paths.stdin,
       stdout: paths.stdout === '' ? logUri : paths.stdout,
       stderr: paths.stderr === '' && !terminal ? logUri : paths.stderr,

@@ -1,22 +1,21 @@
 import type { Context } from '../async/context.ts';
 import type { NewContainer } from '../metadata/container-store.ts';
+import type { Any } from '../oci/any.ts';
 import type { ImageProcess } from '../oci/image-config.ts';
 import { containerLabels, restartLabels } from '../oci/label-names.ts';
 import { inheritedLabels } from '../oci/spec/image-labels.ts';
-import { type RuntimeSpec, specTypeUrl } from '../oci/spec/runtime-spec.ts';
-import { toAny } from './exec-spec.ts';
 import type { Plan } from './plan.ts';
 import { checkedSignal } from './stop-signal.ts';
 
 /** The record of a planned container, as containerd's clients expect one. @throws invalid_argument (stop signal) */
-export function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: RuntimeSpec): NewContainer {
+export function recordOf(ctx: Context, plan: Plan, image: ImageProcess, spec: Any): NewContainer {
   const { id, snapshotter, wanted } = plan;
   return {
     id,
     labels: labelsOf(ctx, plan, image),
     image: plan.image.name,
     runtime: { name: wanted.runtime || 'io.containerd.runc.v2', options: wanted.runtimeOptions },
-    spec: toAny(specTypeUrl, spec),
+    spec,
     snapshotter: snapshotter.name,
     snapshotKey: id,
     extensions: {},

@@ -1,5 +1,6 @@
 import type { Context } from '../async/context.ts';
 import type { Any } from '../oci/any.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { SpecMount } from '../oci/spec/runtime-spec.ts';
 
 /**
@@ -75,6 +76,16 @@ export interface NewContainerOfImage {
   readonly autoRemove?: boolean;
   readonly newPrivilegesAllowed?: boolean;
   readonly seccomp?: string;
+  /** Make it again of a checkpoint: its own specification counts, not the words above that would build one. */
+  readonly restored?: RestoredParts;
+}
+
+/** What a checkpoint keeps of a container beside its processes. */
+export interface RestoredParts {
+  /** Runtime specification, JSON. */
+  readonly spec: Any;
+  /** What it had written. */
+  readonly layer?: Descriptor | undefined;
 }
 
 /** Limits to change; absent ones stay, 0 and '' mean unlimited. */

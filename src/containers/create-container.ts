@@ -2,22 +2,25 @@ import { existsSync } from 'node:fs';
 import { cleanUp } from '../async/cleanup.ts';
 import type { Context } from '../async/context.ts';
 import { invalidArgument, isKind } from '../errors/error.ts';
+import type { Any } from '../oci/any.ts';
 import { chainIdOf } from '../oci/chain-id.ts';
 import type { ChainId } from '../oci/digest.ts';
 import type { ImageConfig, ImageProcess } from '../oci/image-config.ts';
 import { hostPlatform, platformMatcher } from '../oci/platform.ts';
 import { buildSpec, type SpecOptions } from '../oci/spec/build.ts';
-import type { RuntimeSpec, SpecMount } from '../oci/spec/runtime-spec.ts';
+import { type RuntimeSpec, type SpecMount, specTypeUrl } from '../oci/spec/runtime-spec.ts';
 import { resolveUser } from '../oci/spec/user.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
 import { refuseOddMountpoints } from '../sys/mountpoints.ts';
 import { withTempMount } from '../sys/temp-mount.ts';
 import { recordOf } from './container-record.ts';
 import type { NewContainerOfImage } from './containers.ts';
+import { toAny } from './exec-spec.ts';
 import { readHostFacts } from './host-facts.ts';
 import { readImageConfig } from './image-reader.ts';
 import type { ContainerParts } from './parts.ts';
 import type { Plan } from './plan.ts';
+import { restoredSpec } from './restored-spec.ts';
 import { makeWorkingDir, openRootfs, readAccountFiles } from './rootfs.ts';
 
 /**
@@ -38,7 +41,7 @@ export async function makeContainer(
     (await parts.unpacker.ensureUnpacked(ctx, image, snapshotter.name));
   const mounts = await snapshotter.prepare(ctx, id, parent);
   undo.defer(() => cleanUp(ctx, `remove snapshot ${id}`, (late) => snapshotter.remove(late, id)));
-  const spec = await specFor(mounts, config.process, plan);
+  const spec = await specFor(ctx, parts, mounts, config.process, plan);
   await parts.containers.create(ctx, recordOf(ctx, plan, config.process, spec));
 }
 
@@ -59,8 +62,22 @@ async function findUnpacked(
   }
 }
 
+async function specFor(
+  ctx: Context,
+  parts: ContainerParts,
+  mounts: readonly Mount[],
+  image: ImageProcess,
+  plan: Plan,
+): Promise<Any> {
+  const { namespace, id, wanted } = plan;
+  if (wanted.restored === undefined) return toAny(specTypeUrl, await builtSpec(mounts, image, plan));
+  const { spec, layer } = wanted.restored;
+  if (layer !== undefined) await parts.unpacker.apply(ctx, layer, mounts);
+  return restoredSpec(spec, namespace, id);
+}
+
 /** With the snapshot mounted: finds the user, refuses what runtimes could be led astray by, makes the working directory. */
-function specFor(mounts: readonly Mount[], image: ImageProcess, plan: Plan): Promise<RuntimeSpec> {
+function builtSpec(mounts: readonly Mount[], image: ImageProcess, plan: Plan): Promise<RuntimeSpec> {
   return withTempMount(mounts, async (path) => {
     using root = openRootfs(path);
     refuseOddMountpoints(root);

@@ -1,7 +1,9 @@
 import type { Context } from '../async/context.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { Any } from '../oci/any.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { ChainId } from '../oci/digest.ts';
+import type { Mount } from '../snapshots/snapshotter.ts';
 
 /** What the verbs need of running tasks (the runtime's `Tasks` is one); the namespace is the context's. */
 export interface TaskControl {
@@ -34,4 +36,6 @@ export const isAlive = (task: TaskGlance | undefined): boolean =>
 export interface Unpacker {
   /** @returns the committed snapshot to stand on. @throws not_found (content is missing and cannot be fetched) */
   ensureUnpacked(ctx: Context, image: Image, snapshotter: string): Promise<ChainId>;
+  /** Writes a layer that is here onto the mounts of an active snapshot. @throws not_found, invalid_argument */
+  apply(ctx: Context, layer: Descriptor, mounts: readonly Mount[]): Promise<void>;
 }

@@ -22,6 +22,8 @@ import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
 import { proxyDriver } from '../snapshots/proxy/driver.ts';
 import { LocalStorage } from '../storage/local-storage.ts';
 import type { Storage } from '../storage/storage.ts';
+import { applyHere } from '../transfer/apply-here.ts';
+import { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
@@ -42,6 +44,7 @@ export interface Graph extends AsyncDisposable {
   readonly tasks: Tasks;
   readonly containers: LocalContainers;
   readonly storage: Storage;
+  readonly checkpoints: CheckpointFiles;
 }
 
 /**
@@ -88,6 +91,8 @@ export async function compose(
     tasks,
     fetch: (ctx, repository, descriptor) => refetch(transfers, ctx, repository, descriptor),
   });
+  const checkpoints = new CheckpointFiles(layout.checkpoints, metadata.content);
+  await checkpoints.sweep((namespace, id) => tasks.hasBundle(namespace, id));
   const owned = opened.move();
   return {
     layout,
@@ -100,6 +105,7 @@ export async function compose(
     tasks,
     containers,
     storage,
+    checkpoints,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -224,6 +230,7 @@ function openContainers(
     tasks,
     unpacker: {
       ensureUnpacked: (ctx, image, snapshotter) => ensureUnpacked(transfers, ctx, image.target, snapshotter),
+      apply: (ctx, layer, mounts) => applyHere(transfers, ctx, layer, mounts),
     },
     fifoRoot: layout.fifos,
     logRoot: layout.logs,

@@ -14,6 +14,8 @@ export interface Layout {
   readonly database: string;
   readonly logs: string;
   readonly uuid: string;
+  /** Files of checkpoints on their way to and from criu. */
+  readonly checkpoints: string;
   readonly fifos: string;
   readonly temp: string;
   /** Mounted layers: a short name, because it is repeated for each layer in the options of an overlay. */
@@ -32,6 +34,7 @@ export function layoutOf(root: string, state: string): Layout {
     database: join(root, 'metadata.db'),
     logs: join(root, 'logs'),
     uuid: join(root, 'uuid'),
+    checkpoints: join(root, 'checkpoints'),
     fifos: join(state, 'fifo'),
     temp: join(state, 'tmp'),
     layers: join(state, 'layers'),

@@ -1,6 +1,7 @@
 import { hostPlatform } from '../oci/platform.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
+import { berthCheckpointsService } from '../services/berth-checkpoints.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
 import { berthImagesService } from '../services/berth-images.ts';
 import { berthRegistriesService } from '../services/berth-registries.ts';
@@ -24,12 +25,14 @@ import { tasksService } from '../services/tasks.ts';
 import { transferService } from '../services/transfer.ts';
 import { laterServices } from '../services/unimplemented.ts';
 import { versionService } from '../services/version.ts';
+import { checkpointContainer } from '../transfer/checkpoint/checkpoint-image.ts';
+import { readCheckpoint } from '../transfer/checkpoint/read-checkpoint.ts';
 import { commit } from '../transfer/commit/commit.ts';
 import type { Graph } from './compose.ts';
 
 /** Every service on the socket. */
 export function serviceBindings(graph: Graph, version: string, draining: AbortSignal): ServiceBinding[] {
-  const { metadata, events, transfers, containers, tasks, storage } = graph;
+  const { metadata, events, transfers, containers, tasks, storage, checkpoints } = graph;
   const streams = new Streams();
   const served = [
     versionService(apiVersion, `berth-${version}`),
@@ -40,13 +43,26 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     snapshotsService(metadata.snapshotters),
     diffService({ content: metadata.content, applyTarget: transfers.applyTarget }),
     containersService(metadata.containers),
-    tasksService(tasks, metadata.containers),
+    tasksService(tasks, metadata.containers, checkpoints),
     eventsService(events),
     leasesService(metadata.leases),
     mountsService(metadata.mounts),
     streamingService(streams),
     transferService(transfers, streams),
     berthContainersService(containers, tasks),
+    berthCheckpointsService(
+      {
+        create: (ctx, request) =>
+          checkpointContainer(
+            transfers,
+            { containers: metadata.containers, tasks, files: checkpoints },
+            ctx,
+            request,
+          ),
+        read: (ctx, name) => readCheckpoint(transfers, ctx, name),
+      },
+      containers,
+    ),
     berthRegistriesService(transfers, streams),
     storageService(storage),
     berthTransfersService(transfers.running),

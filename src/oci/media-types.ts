@@ -21,6 +21,10 @@ export const mediaTypes = {
   /** Refused everywhere; named so that the refusal can say what it was. */
   dockerSchema1: 'application/vnd.docker.distribution.manifest.v1+json',
   dockerSchema1Signed: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+  /** containerd's, of a container's checkpoint: criu's images, its specification (an Any), options of its runtime (an Any). */
+  criuImages: 'application/vnd.containerd.container.criu.checkpoint.criu.tar',
+  checkpointSpec: 'application/vnd.containerd.container.checkpoint.config.v1+proto',
+  checkpointRuntimeOptions: 'application/vnd.containerd.container.checkpoint.runtime.options+proto',
 } as const;
 
 /** How the bytes of a layer blob are packed around its tar. */

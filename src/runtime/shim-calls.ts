@@ -6,6 +6,8 @@ import type { TaskCaller, TaskClient } from './task-caller.ts';
 
 /** Deadline of calls that make the shim run the OCI runtime. */
 export const changeMs = 150_000;
+/** Deadline of a checkpoint, and of a start that restores one: memory by the gigabyte goes to a disk or comes from it. */
+export const checkpointMs = 660_000;
 /** Deadline of calls that only look. */
 export const lookMs = 10_000;
 

@@ -53,6 +53,8 @@ export interface NewTask extends TaskStdio {
   readonly runtimeName: string;
   /** containerd.runc.v1.Options. */
   readonly options?: Any | undefined;
+  /** Directory of a checkpoint that the start restores; kept until then. */
+  readonly checkpoint?: string | undefined;
 }
 
 /** Another process to register in a task. */

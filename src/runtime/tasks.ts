@@ -1,6 +1,5 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { abortable } from '../async/abortable.ts';
 import { type Context, daemonContext, type Log, namespaceOf } from '../async/context.ts';
 import { withDeadline } from '../async/deadline.ts';
 import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
@@ -19,11 +18,12 @@ import { Reconciler } from './reconcile/reconcile.ts';
 import { RootfsMounts } from './rootfs-mounts.ts';
 import { shimProgramOf } from './runtime-name.ts';
 import { Shim } from './shim.ts';
-import { changeMs, isTimeout, lookMs, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
+import { changeMs, isTimeout, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
 import { defaultEnvironment, type ShimLaunch } from './shim-launch.ts';
-import type { DeletedTask, NewExec, NewTask, TaskExit, TaskPid, TaskState } from './task.ts';
-import type { TaskCaller, TaskClient } from './task-caller.ts';
-import { exitOf, stateOf, stateOfListed } from './task-wire.ts';
+import type { DeletedTask, NewTask, TaskState } from './task.ts';
+import type { TaskCaller } from './task-caller.ts';
+import { TaskVerbs } from './task-verbs.ts';
+import { exitOf, stateOfListed } from './task-wire.ts';
 
 /** The shim to use, and who hears of its events. */
 export interface TasksOptions extends ShimLaunch {
@@ -44,18 +44,12 @@ export interface TasksOptions extends ShimLaunch {
 /** How long a list waits for berth-shim. */
 const listMs = 3_000;
 
-/** A wait is asked again this often, so that a caller who has gone leaves nothing behind in the shim for long. */
-const waitSliceMs = 60_000;
-/** How often in a row, and after what pause, a wait looks for the successor of a shim. */
-const maxLostShims = 50;
-const lostShimPauseMs = 100;
-
 /**
  * The running side of containers. All state is the shim's: this class keeps none, so a daemon that was killed and
  * started again knows everything at once. The namespace is the context's; ids are containers' ids.
  * Errors of the OCI runtime come through in its own words.
  */
-export class Tasks implements AsyncDisposable {
+export class Tasks extends TaskVerbs implements AsyncDisposable {
   readonly #shim: Shim;
   readonly #calls: ShimCalls;
   readonly #bundles: Bundles;
@@ -67,6 +61,7 @@ export class Tasks implements AsyncDisposable {
   readonly #programOf: (runtimeName: string) => string | undefined;
 
   constructor(options: TasksOptions) {
+    super();
     const { events, log, runtimes = {}, environment = defaultEnvironment } = options;
     this.#ociRuntime = options.ociRuntime ?? '';
     this.#rootfs = new RootfsMounts(options.mounts);
@@ -89,6 +84,11 @@ export class Tasks implements AsyncDisposable {
   /** Compares what there is with what should be and puts right what is certain; see {@link Reconciler}. Never throws. */
   reconcile(): Promise<readonly Finding[]> {
     return this.#reconciler.pass();
+  }
+
+  /** Whether there is, or was until the last daemon's end, a task of that id. */
+  hasBundle(namespace: string, id: string): boolean {
+    return existsSync(this.#bundles.pathOf(`${namespace}/${id}`));
   }
 
   /** Lets go of the shims; tasks run on. */
@@ -140,7 +140,8 @@ export class Tasks implements AsyncDisposable {
       const mounts = rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
       const given = withDefaultRuntime(task.options, this.#ociRuntime);
       const options = given === undefined ? {} : { options: toAny(given) };
-      const request = { id, bundle, rootfs: mounts, ...streams, ...options };
+      const { checkpoint = '' } = task;
+      const request = { id, bundle, rootfs: mounts, checkpoint, ...streams, ...options };
       const { pid } = await client.create(request, uncancelled(ctx), changeMs);
       if (ctx.signal.aborted) await client.delete({ id }, uncancelled(ctx), changeMs);
       ctx.signal.throwIfAborted();
@@ -184,27 +185,6 @@ export class Tasks implements AsyncDisposable {
     return program === undefined ? undefined : this.#foreign.program(program).info(options);
   }
 
-  /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */
-  async start(ctx: Context, id: string, execId = ''): Promise<number> {
-    const { pid } = await this.#change(ctx, id, (client) => client.start({ id, execId }, ctx, changeMs));
-    return pid;
-  }
-
-  /** @throws not_found */
-  async get(ctx: Context, id: string, execId = ''): Promise<TaskState> {
-    return stateOf(await this.#look(ctx, id, (task) => task.state({ id, execId }, ctx, lookMs)));
-  }
-
-  /** As {@link get}, undefined where there is none. */
-  async find(ctx: Context, id: string, execId = ''): Promise<TaskState | undefined> {
-    try {
-      return await this.get(ctx, id, execId);
-    } catch (error) {
-      if (isKind(error, 'not_found')) return undefined;
-      throw error;
-    }
-  }
-
   /** First processes of all tasks in the context's namespace. */
   async list(ctx: Context): Promise<TaskState[]> {
     namespaceOf(ctx);
@@ -212,100 +192,17 @@ export class Tasks implements AsyncDisposable {
     return [...own, ...foreign];
   }
 
-  /** @throws not_found (also: has exited already), invalid_argument (signal) */
-  async kill(ctx: Context, id: string, signal: number, target: { execId?: string; all?: boolean } = {}) {
-    const { execId = '', all = false } = target;
-    await this.#change(ctx, id, (client) => client.kill({ id, execId, signal, all }, ctx, changeMs));
-  }
-
-  /** The exit of a process, also one that exited before; waits for it as long as the context allows. @throws not_found */
-  async wait(ctx: Context, id: string, execId = ''): Promise<TaskExit> {
-    const caller = await this.#callerOf(ctx, id);
-    for (let lost = 0; ; ) {
-      try {
-        return exitOf(await caller.look(id, (task) => task.wait({ id, execId }, ctx, waitSliceMs)));
-      } catch (error) {
-        ctx.signal.throwIfAborted();
-        if (lostShim(error) && caller.gone !== undefined) return abortable(caller.gone, ctx.signal);
-        // Ours is being replaced: a wait survives that.
-        if (lostShim(error) && ++lost <= maxLostShims)
-          await sleep(lostShimPauseMs, undefined, { signal: ctx.signal });
-        else if (!isTimeout(error)) throw error;
-      }
-    }
-  }
-
   /** Removes a task that is not running. @throws not_found, failed_precondition (running) */
   async delete(ctx: Context, id: string): Promise<DeletedTask> {
     const namespace = namespaceOf(ctx);
     using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
-    const caller = await this.#callerOf(ctx, id);
+    const caller = await this.callerOf(ctx, id);
     const deleted = await caller.change(id, (client) => client.delete({ id }, uncancelled(ctx), changeMs));
     await caller.leave();
     this.#foreign.forget(namespace, id);
     await this.#bundles.remove(namespace, id);
     await this.#rootfs.release(ctx, id);
     return { pid: deleted.pid, ...exitOf(deleted) };
-  }
-
-  /** Registers another process in a task; {@link start} runs it. @throws not_found, already_exists, failed_precondition */
-  async exec(ctx: Context, id: string, { spec, ...exec }: NewExec): Promise<void> {
-    await this.#change(ctx, id, (client) => client.exec({ id, ...exec, spec: toAny(spec) }, ctx, changeMs));
-  }
-
-  /** @throws not_found, failed_precondition (running) */
-  async deleteExec(ctx: Context, id: string, execId: string): Promise<DeletedTask> {
-    const deleted = await this.#change(ctx, id, (client) => client.delete({ id, execId }, ctx, changeMs));
-    return { pid: deleted.pid, ...exitOf(deleted) };
-  }
-
-  /** A process without a terminal ignores it. @throws not_found */
-  async resize(
-    ctx: Context,
-    id: string,
-    execId: string,
-    size: { columns: number; rows: number },
-  ): Promise<void> {
-    const { columns: width, rows: height } = size;
-    await this.#change(ctx, id, (client) => client.resizePty({ id, execId, width, height }, ctx, lookMs));
-  }
-
-  /** The process sees the end of its input once the client has closed the FIFO too. @throws not_found */
-  async closeStdin(ctx: Context, id: string, execId = ''): Promise<void> {
-    await this.#change(ctx, id, (client) => client.closeIO({ id, execId, stdin: true }, ctx, lookMs));
-  }
-
-  /** Every process in the container, host pids. @throws not_found, failed_precondition (stopped) */
-  async pids(ctx: Context, id: string): Promise<TaskPid[]> {
-    const { processes } = await this.#look(ctx, id, (task) => task.pids({ id }, ctx, changeMs));
-    return processes.map(({ pid, info }) => ({ pid, info }));
-  }
-
-  /** @throws not_found, failed_precondition */
-  async pause(ctx: Context, id: string): Promise<void> {
-    await this.#change(ctx, id, (client) => client.pause({ id }, ctx, changeMs));
-  }
-
-  /** @throws not_found, failed_precondition */
-  async resume(ctx: Context, id: string): Promise<void> {
-    await this.#change(ctx, id, (client) => client.resume({ id }, ctx, changeMs));
-  }
-
-  /** `resources`: LinuxResources, JSON. @throws not_found, unknown (what the kernel refuses) */
-  async update(
-    ctx: Context,
-    id: string,
-    resources: Any,
-    annotations: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    const request = { id, resources: toAny(resources), annotations };
-    await this.#change(ctx, id, (client) => client.update(request, ctx, changeMs));
-  }
-
-  /** containerd's cgroup metrics of version 1 or 2. @throws not_found */
-  async metrics(ctx: Context, id: string): Promise<Any | undefined> {
-    const { stats } = await this.#look(ctx, id, (task) => task.stats({ id }, ctx, lookMs));
-    return stats;
   }
 
   /** Where berth-shim does not answer, its tasks are known by their records, in state `unknown`. */
@@ -333,16 +230,8 @@ export class Tasks implements AsyncDisposable {
     return tasks;
   }
 
-  async #callerOf(ctx: Context, id: string): Promise<TaskCaller> {
+  protected override async callerOf(ctx: Context, id: string): Promise<TaskCaller> {
     return (await this.#foreign.find(namespaceOf(ctx), id)) ?? this.#calls;
-  }
-
-  async #change<T>(ctx: Context, id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
-    return (await this.#callerOf(ctx, id)).change(id, call);
-  }
-
-  async #look<T>(ctx: Context, id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
-    return (await this.#callerOf(ctx, id)).look(id, call);
   }
 
   async #makeBundle(ctx: Context, id: string, spec: Uint8Array): Promise<string> {

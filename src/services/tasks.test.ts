@@ -4,6 +4,7 @@ import { type Context, silentLog } from '../async/context.ts';
 import { isKind, notFound } from '../errors/error.ts';
 import type { ContainerStore } from '../metadata/container-store.ts';
 import type { Tasks } from '../runtime/tasks.ts';
+import type { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
 import { tasksService } from './tasks.ts';
 
 const ctx: Context = {
@@ -18,7 +19,7 @@ test('closeIO of a task that is not there is not found, also when it closes noth
     throw notFound('task gone not found');
   };
   const tasks = { get: absent, closeStdin: absent } as unknown as Tasks;
-  const { closeIO } = tasksService(tasks, {} as ContainerStore).impl as {
+  const { closeIO } = tasksService(tasks, {} as ContainerStore, {} as CheckpointFiles).impl as {
     closeIO(request: object, ctx: Context): Promise<object>;
   };
   for (const stdin of [true, false])

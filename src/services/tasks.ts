@@ -1,31 +1,51 @@
+import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import type { Context } from '../async/context.ts';
-import { failedPrecondition, invalidArgument, isKind, messageOf, notImplemented } from '../errors/error.ts';
+import { failedPrecondition, invalidArgument, isKind, messageOf } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
+import { CheckpointOptionsSchema, OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
 import {
   type CreateTaskRequest,
   Tasks as TasksService,
 } from '../gen/containerd/services/tasks/v1/tasks_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import type { ContainerStore } from '../metadata/container-store.ts';
-import { toAny } from '../rpc/any.ts';
+import type { Any } from '../oci/any.ts';
+import { toAny, typeNameOf } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
+import type { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
+import { fromWireDescriptor, toWireDescriptor } from './descriptor-wire.ts';
 import { given, toTimestamp } from './wire.ts';
 
 /** containerd's Tasks service over the shim's tasks. */
-export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceBinding {
+export function tasksService(
+  tasks: Tasks,
+  containers: ContainerStore,
+  files: CheckpointFiles,
+): ServiceBinding {
   return bindService(TasksService, {
     async create(request, ctx) {
       const { containerId } = request;
-      return { containerId, pid: await tasks.create(ctx, await newTaskOf(request, containers, ctx)) };
+      const task = await newTaskOf(request, containers, ctx);
+      const checkpoint = await checkpointOf(request, files, ctx);
+      try {
+        return { containerId, pid: await tasks.create(ctx, { ...task, checkpoint }) };
+      } catch (error) {
+        if (checkpoint !== undefined) await files.forget(ctx, containerId);
+        throw error;
+      }
     },
     async start({ containerId, execId }, ctx) {
-      return { pid: await tasks.start(ctx, containerId, execId) };
+      const pid = await tasks.start(ctx, containerId, execId);
+      if (execId === '') await files.forget(ctx, containerId);
+      return { pid };
     },
     async delete({ containerId }, ctx) {
-      return deletedToWire(containerId, await tasks.delete(ctx, containerId));
+      const deleted = await tasks.delete(ctx, containerId);
+      await files.forget(ctx, containerId);
+      return deletedToWire(containerId, deleted);
     },
     async deleteProcess({ containerId, execId }, ctx) {
       return deletedToWire(execId, await tasks.deleteExec(ctx, containerId, required(execId)));
@@ -73,8 +93,16 @@ export function tasksService(tasks: Tasks, containers: ContainerStore): ServiceB
       const pids = await tasks.pids(ctx, containerId);
       return { processes: pids.map(({ pid, info }) => (info ? { pid, info: toAny(info) } : { pid })) };
     },
-    async checkpoint() {
-      throw notImplemented('checkpoint');
+    async checkpoint({ containerId, options }, ctx) {
+      const { spec } = await containers.get(ctx, containerId);
+      if (spec === undefined) throw failedPrecondition(`container ${containerId} has no runtime spec`);
+      const path = optionsOf(CheckpointOptionsSchema, options)?.imagePath ?? '';
+      if (path !== '') {
+        await tasks.checkpoint(ctx, containerId, path, options);
+        return { descriptors: [] };
+      }
+      const descriptors = await files.save(ctx, tasks, containerId, spec, options);
+      return { descriptors: descriptors.map(toWireDescriptor) };
     },
     async update({ containerId, resources, annotations }, ctx) {
       await tasks.update(ctx, containerId, given(resources, 'resources'), annotations);
@@ -96,7 +124,6 @@ async function newTaskOf(
   containers: ContainerStore,
   ctx: Context,
 ): Promise<NewTask> {
-  if (request.checkpoint !== undefined) throw notImplemented('restore from a checkpoint');
   const { containerId, stdin, stdout, stderr, terminal, rootfs, runtimePath } = request;
   const { spec, runtime } = await containers.get(ctx, containerId);
   if (spec === undefined) throw failedPrecondition(`container ${containerId} has no runtime spec`);
@@ -111,6 +138,31 @@ async function newTaskOf(
     stderr,
     terminal,
   };
+}
+
+/** Directory of the checkpoint that a task is restored from: the client's own, or one with what it names. */
+async function checkpointOf(
+  { containerId, checkpoint, options }: CreateTaskRequest,
+  files: CheckpointFiles,
+  ctx: Context,
+): Promise<string | undefined> {
+  const path = isOf(OptionsSchema, options) ? optionsOf(OptionsSchema, options)?.criuImagePath : '';
+  if (path) return path;
+  return checkpoint && files.unpack(ctx, containerId, fromWireDescriptor(checkpoint));
+}
+
+const isOf = ({ typeName }: DescMessage, any: Any | undefined): boolean =>
+  any !== undefined && typeNameOf(any.typeUrl) === typeName;
+
+/** @throws invalid_argument (of another type, malformed) */
+function optionsOf<T extends DescMessage>(schema: T, any: Any | undefined): MessageShape<T> | undefined {
+  if (any === undefined || any.typeUrl === '') return undefined;
+  if (!isOf(schema, any)) throw invalidArgument(`options of type ${any.typeUrl.slice(0, 200)}`);
+  try {
+    return fromBinary(schema, any.value);
+  } catch (error) {
+    throw invalidArgument('options cannot be decoded', error);
+  }
 }
 
 const statusToWire = {

@@ -1,5 +1,6 @@
 import { messageOf } from '../errors/error.ts';
 import type { FoundFds } from './fd-store.ts';
+import { endRuntimes, undoCreate } from './half-made.ts';
 import { watchAgain } from './reaper.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
@@ -15,6 +16,8 @@ export async function adoptProcesses(
   { processes: records, telling, changing = false }: TaskRecord,
   found: ReadonlyMap<string, FoundFds>,
 ): Promise<void> {
+  if (task.request.checkpoint !== undefined && records[0]?.pid === 0)
+    return adoptUnrestored(task, records[0], telling);
   for (const record of records) {
     const fds = found.get(task.kept.keyOf(record.execId)) ?? new Map();
     if (record.execId === '') adoptProcess(task, task.init, record, fds);
@@ -23,6 +26,19 @@ export async function adoptProcesses(
   }
   retell(task, telling);
   if (changing && task.init.status !== 'stopped') await task.init.exclusive(() => askHowItEnded(task));
+}
+
+/** Created of a checkpoint: there is nothing to follow, and what a start left that nobody lived to see is undone. */
+async function adoptUnrestored(
+  task: Task,
+  record: ProcessRecord,
+  telling: Telling | undefined,
+): Promise<void> {
+  const { init, runtime, request } = task;
+  init.restore(record);
+  await endRuntimes(request.bundle);
+  await undoCreate(runtime, request.id, request.bundle);
+  retell(task, telling);
 }
 
 /** The event that was about to be told, where it was not. */

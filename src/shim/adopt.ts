@@ -6,7 +6,7 @@ import { adoptProcesses } from './adopt-task.ts';
 import type { FoundFds } from './fd-store.ts';
 import { discardHalfMade } from './half-made.ts';
 import { Task, type TaskSurroundings } from './task.ts';
-import { readRecord, requestOf } from './task-record.ts';
+import { readRecord, requestOf, waitsForRestore } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
 
 /**
@@ -35,7 +35,7 @@ async function adoptBundle(
   try {
     const record = readRecord(bundle);
     if (record === undefined) return;
-    if (record.processes[0]?.pid === 0) {
+    if (record.processes[0]?.pid === 0 && !waitsForRestore(record)) {
       await discardHalfMade(record);
       return around.log.info({ bundle }, 'half-made task undone');
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { failedPrecondition } from '../errors/error.ts';
 import { SIGKILL, type Task } from './task.ts';
 import { alreadyFinished, checkSignal, type TaskProcess } from './task-process.ts';
+import type { ProcessStatus } from './task-record.ts';
 
 /** Signals one process, or `all` of the container. @throws invalid_argument, not_found (has ended) */
 export async function killTask(task: Task, execId: string, signal: number, all: boolean): Promise<void> {
@@ -10,7 +11,8 @@ export async function killTask(task: Task, execId: string, signal: number, all: 
   checkSignal(signal);
   const process = task.process(execId);
   const isEnd = execId === '' || all;
-  if (isEnd && init.status === 'stopped') throw alreadyFinished();
+  // One that waits for its restore has no process.
+  if (isEnd && (init.status === 'stopped' || init.pid === 0)) throw alreadyFinished();
   const send = () => sendSignal(task, process, signal, all);
   await (isEnd ? task.ends.take(`signal ${signal}${all ? ' to all processes' : ''}`, send) : send());
   if (isEnd && signal === SIGKILL) void task.ends.escalate();
@@ -26,26 +28,26 @@ async function sendSignal(task: Task, process: TaskProcess, signal: number, all:
 }
 
 /** Freezes every process. @throws failed_precondition (not running) */
-export function pauseTask(task: Task): Promise<void> {
-  const { init, runtime, request } = task;
-  return init.exclusive(async () => {
-    if (init.status !== 'running') throw failedPrecondition(`cannot pause a ${init.status} container`);
-    task.beforeChange();
-    await runtime.pause(request.id);
-    init.status = 'paused';
-    task.tell('paused', init);
-  });
-}
+export const pauseTask = (task: Task): Promise<void> => change(task, 'pause', 'running', 'paused', 'paused');
 
 /** @throws failed_precondition (not paused) */
-export function resumeTask(task: Task): Promise<void> {
+export const resumeTask = (task: Task): Promise<void> =>
+  change(task, 'resume', 'paused', 'running', 'resumed');
+
+function change(
+  task: Task,
+  verb: 'pause' | 'resume',
+  from: ProcessStatus,
+  to: ProcessStatus,
+  event: 'paused' | 'resumed',
+): Promise<void> {
   const { init, runtime, request } = task;
   return init.exclusive(async () => {
-    if (init.status !== 'paused') throw failedPrecondition(`cannot resume a ${init.status} container`);
+    if (init.status !== from) throw failedPrecondition(`cannot ${verb} a ${init.status} container`);
     task.beforeChange();
-    await runtime.resume(request.id);
-    init.status = 'running';
-    task.tell('resumed', init);
+    await runtime[verb](request.id);
+    init.status = to;
+    task.tell(event, init);
   });
 }
 

@@ -15,7 +15,7 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
     throw failedPrecondition(`cannot delete a ${init.status} process`);
   const wasCreated = init.status === 'created';
   await deleteFromRuntime(task);
-  if (wasCreated) await init.wait(AbortSignal.timeout(killedExitMs));
+  if (wasCreated && init.pid !== 0) await init.wait(AbortSignal.timeout(killedExitMs));
   for (const process of task.processes) task.close(process);
   await unmountRootfs(request);
   const exit = init.exit ?? { status: unknownExitStatus, at: new Date() };

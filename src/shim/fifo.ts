@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { codeOf, invalidArgument } from '../errors/error.ts';
 import { setPipeSize } from '../sys/splice.ts';
 import type { Output, StdioPlace } from './stdio.ts';
@@ -123,6 +123,20 @@ export class FifoInput {
 /** Opens a file that gets output appended; made 0640 where missing, never through a symlink. @throws invalid_argument */
 export const openAppend = (stream: string, path: string): number =>
   open(stream, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o640);
+
+/**
+ * As {@link openAppend}, for a container to write to: what only made the opening safe is no flag of what it gets, or
+ * criu, which opens it again by a link in /proc, could not.
+ */
+export function openForContainer(stream: string, path: string): number {
+  const fd = openAppend(stream, path);
+  if (!fstatSync(fd).isFile()) return fd;
+  try {
+    return open(stream, again(fd), O_WRONLY | O_APPEND);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 /** Opening to write without waiting fails (ENXIO) exactly when nobody has the FIFO open for reading. */
 function hasReader(fd: number): boolean {

@@ -29,7 +29,8 @@ export async function undoCreate(runtime: OciRuntime, id: string, bundle: string
   await removeOwnCgroup(bundle).catch(() => {});
 }
 
-async function endRuntimes(bundle: string): Promise<void> {
+/** Kills what still makes or restores the container of a bundle, and waits for its end. */
+export async function endRuntimes(bundle: string): Promise<void> {
   const endMs = Date.now() + runtimeEndMs;
   for (let pids = runtimesOf(bundle); pids.length > 0 && Date.now() < endMs; pids = runtimesOf(bundle)) {
     for (const pid of pids) signalProcess(pid, SIGKILL);
@@ -37,14 +38,14 @@ async function endRuntimes(bundle: string): Promise<void> {
   }
 }
 
-/** Processes with `create` and the bundle among their arguments: nobody else says both. */
+/** Processes with `create` or `restore` and the bundle among their arguments: nobody else says both. */
 const runtimesOf = (bundle: string): number[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && isRuntimeOf(argumentsOf(name), bundle))
     .map(Number);
 
 const isRuntimeOf = (words: readonly string[], bundle: string): boolean =>
-  words.includes('create') && words[words.indexOf('--bundle') + 1] === bundle;
+  (words.includes('create') || words.includes('restore')) && words[words.indexOf('--bundle') + 1] === bundle;
 
 function argumentsOf(pid: string): string[] {
   try {

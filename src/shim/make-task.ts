@@ -2,12 +2,16 @@ import { failedPrecondition } from '../errors/error.ts';
 import { rouseCgroupMoves } from '../sys/cgroup-migration.ts';
 import { undoCreate } from './half-made.ts';
 import { makeInit } from './make-process.ts';
+import { restoreTask } from './restore-task.ts';
 import { runcDir, startRunc } from './runc-container.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
-import { mountRootfs, refuseLedAstray, unmountRootfs } from './task-rootfs.ts';
+import { mountRootfs, refuseLedAstray, refuseUnrestorable, unmountRootfs } from './task-rootfs.ts';
 
-/** Mounts the root, opens the streams and has the runtime make the container. All or nothing. */
+/**
+ * Mounts the root, opens the streams and has the runtime make the container; of a checkpoint, mounts the root only.
+ * All or nothing.
+ */
 export function createTask(task: Task): Promise<void> {
   const { request, init, runtime } = task;
   void rouseCgroupMoves();
@@ -18,6 +22,12 @@ export function createTask(task: Task): Promise<void> {
     undo.defer(() => unmountRootfs(request));
     await mountRootfs(request);
     refuseLedAstray(request.bundle);
+    if (request.checkpoint !== undefined) {
+      refuseUnrestorable(request.bundle);
+      undo.move();
+      init.status = 'created';
+      return task.tell('created', init);
+    }
     undo.defer(() => task.close(init));
     const stdio = task.openStdio(init);
     undo.defer(() => undoCreate(runtime, request.id, request.bundle));
@@ -42,7 +52,9 @@ export function startTask(task: Task): Promise<void> {
   });
 }
 
-async function startInit({ request, runtime, init }: Task): Promise<void> {
+async function startInit(task: Task): Promise<void> {
+  const { request, runtime, init } = task;
+  if (request.checkpoint !== undefined) return restoreTask(task, request.checkpoint);
   if (request.runtime.isRunc && (await startRunc(runcDir(request), init.ended))) return;
   await runtime.start(request.id);
 }

@@ -19,6 +19,8 @@ type Stdio = NonNullable<Command['stdio']>;
 /** Deadlines: hooks and slow disks are the caller's business for long, a signal is not. */
 const longMs = 120_000;
 const shortMs = 30_000;
+/** Memory by the gigabyte goes to a disk, or comes from it. */
+const checkpointMs = 600_000;
 const maxLogBytes = 1024 * 1024;
 /** Runtimes at work at the same time; more would only wait for the same cores. */
 const running = new Limiter(32);
@@ -54,6 +56,21 @@ export class OciRuntime {
     const args = ['exec', '--process', options.processFile, '--detach', '--pid-file', options.pidFile];
     if (options.consoleSocket !== undefined) args.push('--console-socket', options.consoleSocket);
     await this.#run('exec', [...args, id], longMs, { stdio: options.stdio });
+  }
+
+  /** Has criu write down the processes. `options`: what is said to `checkpoint` but for the container's id. */
+  async checkpoint(id: string, options: readonly string[]): Promise<void> {
+    await this.#run('checkpoint', ['checkpoint', ...options, id], checkpointMs);
+  }
+
+  /** Has criu bring the processes of a checkpoint back; they run. `more`: what else is said to `restore`. */
+  async restore(id: string, options: CreateOptions, more: readonly string[]): Promise<void> {
+    await mkdir(this.#place.root, { recursive: true, mode: 0o700 });
+    const { bundle, pidFile, consoleSocket, stdio } = options;
+    const args = ['restore', '--detach', '--bundle', bundle, '--pid-file', pidFile, ...more];
+    if (consoleSocket !== undefined) args.push('--console-socket', consoleSocket);
+    if (options.noPivotRoot) args.push('--no-pivot');
+    await this.#run('restore', [...args, id], checkpointMs, { stdio, cwd: bundle });
   }
 
   /** `created`, `running`, `paused`, `stopped` (runtime-spec's state). @throws unknown (it does not know the container) */

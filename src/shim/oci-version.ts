@@ -1,5 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RuntimeBinary } from './choose-runtime.ts';
 
 /**
@@ -7,12 +5,13 @@ import type { RuntimeBinary } from './choose-runtime.ts';
  * although the specification only ever adds fields; so for crun the bundle says the version that crun knows.
  * Chosen over falling back to runc: it keeps crun's speed, and fields crun does not know it ignores either way.
  */
-export function lowerOciVersion(bundle: string, runtime: RuntimeBinary): void {
-  if (!runtime.isCrun || runtime.specVersion === '') return;
-  const path = join(bundle, 'config.json');
-  const spec = JSON.parse(readFileSync(path, 'utf8')) as { ociVersion?: unknown };
-  if (typeof spec.ociVersion !== 'string' || !isNewer(spec.ociVersion, runtime.specVersion)) return;
-  writeFileSync(path, JSON.stringify({ ...spec, ociVersion: runtime.specVersion }), { mode: 0o600 });
+export function lowerOciVersion<T extends { readonly ociVersion?: unknown }>(
+  spec: T,
+  runtime: RuntimeBinary,
+): T {
+  const { ociVersion } = spec;
+  if (!runtime.isCrun || runtime.specVersion === '' || typeof ociVersion !== 'string') return spec;
+  return isNewer(ociVersion, runtime.specVersion) ? { ...spec, ociVersion: runtime.specVersion } : spec;
 }
 
 /** Whether version `a` has a higher major or minor number than `b`; patch levels do not count. */

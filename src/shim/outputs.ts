@@ -1,6 +1,6 @@
 import { closeSync, fchownSync } from 'node:fs';
 import { notImplemented } from '../errors/error.ts';
-import { FifoOutput, openAppend } from './fifo.ts';
+import { FifoOutput, openForContainer } from './fifo.ts';
 import { ProcessLogs } from './log-output.ts';
 import { parseLogTarget } from './log-request.ts';
 import { Logger } from './logger.ts';
@@ -72,7 +72,7 @@ function openOutput(
     case 'file':
       // A terminal's output is moved by the kernel, which takes it from and to pipes only.
       if (terminal) return logs.add(name, { path: uriPath(uri), format: 'raw', maxBytes: 0, maxFiles: 1 });
-      return new FileOutput(openAppend(name, uriPath(uri)));
+      return new FileOutput(openForContainer(name, uriPath(uri)));
     case 'binary':
       return new LoggedOutput(new OwnFifo(`${place.prefix}${name}`, name, place.found));
     default:

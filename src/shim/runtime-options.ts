@@ -1,7 +1,7 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { invalidArgument } from '../errors/error.ts';
-import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
+import { CheckpointOptionsSchema, OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
 import { typeNameOf } from '../rpc/any.ts';
 
 /** containerd.runc.v1.Options as kept with a task, defaults filled in by whoever reads them. */
@@ -37,10 +37,38 @@ export function parseRuntimeOptions(any: Any | undefined): RuntimeOptions {
   return pick(any.value);
 }
 
+/** containerd.runc.v1.CheckpointOptions. */
+export interface CheckpointOptions {
+  /** End the container; default: it runs on. */
+  readonly exit: boolean;
+  readonly openTcp: boolean;
+  readonly externalUnixSockets: boolean;
+  readonly terminal: boolean;
+  readonly fileLocks: boolean;
+  /** Namespaces that are made anew, not restored; criu knows `network`. */
+  readonly emptyNamespaces: readonly string[];
+  /** `soft`, `full`, `strict`, `ignore`; '' is the runtime's choice. */
+  readonly cgroupsMode: string;
+  /** Where criu works and logs; '' is a directory in the bundle, removed when all went well. */
+  readonly workPath: string;
+}
+
+/** As {@link parseRuntimeOptions}. @throws invalid_argument */
+export function parseCheckpointOptions(any: Any | undefined): CheckpointOptions {
+  const type = typeNameOf(any?.typeUrl ?? '');
+  if (type !== '' && type !== CheckpointOptionsSchema.typeName)
+    throw invalidArgument(`checkpoint options of type ${any?.typeUrl}`);
+  return decode(CheckpointOptionsSchema, any?.value ?? new Uint8Array());
+}
+
 function pick(bytes: Uint8Array): RuntimeOptions {
+  const { $typeName: _, $unknown: __, shimCgroup: ___, ...options } = decode(OptionsSchema, bytes);
+  return { ...noOptions, ...options };
+}
+
+function decode<T extends DescMessage>(schema: T, bytes: Uint8Array): MessageShape<T> {
   try {
-    const { $typeName: _, $unknown: __, shimCgroup: ___, ...options } = fromBinary(OptionsSchema, bytes);
-    return { ...noOptions, ...options };
+    return fromBinary(schema, bytes);
   } catch (error) {
     throw invalidArgument('runtime options cannot be decoded', error);
   }

@@ -8,13 +8,14 @@ import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { isKind } from '../errors/error.ts';
 import { TaskStartSchema } from '../gen/containerd/events/events_pb.ts';
 import { OptionsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
+import { adaptSpec } from './adapt-spec.ts';
 import { readFlat, readNumber } from './cgroup-files.ts';
 import { EventLog } from './event-log.ts';
 import { checkIdentifier } from './identifier.ts';
 import { formatters, maxLineBytes, nowNano } from './log-lines.ts';
 import { metricsV2 } from './metrics-v2.ts';
 import { lastLoggedError, readPidFile } from './oci-runtime.ts';
-import { isNewer, lowerOciVersion } from './oci-version.ts';
+import { isNewer } from './oci-version.ts';
 import { runCommand } from './run-command.ts';
 import { parseRuntimeOptions } from './runtime-options.ts';
 import { parseSize, schemeOf, uriPath } from './stdio-uri.ts';
@@ -129,10 +130,11 @@ test('a newer specification version is lowered for crun only, and nothing else c
   const path = join(dir, 'config.json');
   const read = () => JSON.parse(readFileSync(path, 'utf8'));
   writeFileSync(path, JSON.stringify({ ociVersion: '1.2.0', hostname: 'h' }));
-  lowerOciVersion(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false, isRunc: true });
+  adaptSpec(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false, isRunc: true });
   assert.equal(read().ociVersion, '1.2.0');
-  lowerOciVersion(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true, isRunc: false });
-  assert.deepEqual(read(), { ociVersion: '1.0.0', hostname: 'h' });
+  adaptSpec(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true, isRunc: false });
+  const annotations = { 'org.criu.config': join(dir, 'criu.conf') };
+  assert.deepEqual(read(), { ociVersion: '1.0.0', hostname: 'h', annotations });
 });
 
 test('the last error in a runtime’s log is found, garbage is passed over', () => {

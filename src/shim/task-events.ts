@@ -35,6 +35,7 @@ export class TaskEvents {
       bundle: request.bundle,
       rootfs: request.rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
       io: { stdin, stdout, stderr, terminal },
+      checkpoint: request.checkpoint ?? '',
       pid: init.pid,
     });
   }

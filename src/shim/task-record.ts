@@ -17,6 +17,10 @@ export interface TaskRequest extends StdioPaths {
   readonly options: RuntimeOptions;
   /** What the shim mounts on rootfs/ in the bundle; none where the client has mounted the root itself. */
   readonly rootfs: readonly Mount[];
+  /** Directory with criu's images: nothing is made before its start, which restores it from there. */
+  readonly checkpoint?: string | undefined;
+  /** Directory of the checkpoint that {@link checkpoint} goes on from. */
+  readonly parentCheckpoint?: string | undefined;
 }
 
 /** What a new shim must know of a task to take it over, kept in the bundle and written before each side effect. */
@@ -69,6 +73,10 @@ export function readRecord(bundle: string): TaskRecord | undefined {
     throw error;
   }
 }
+
+/** Whether it was created of a checkpoint and has not been started: it has no process yet. */
+export const waitsForRestore = ({ checkpoint, processes: [first] }: TaskRecord): boolean =>
+  checkpoint !== undefined && first?.pid === 0 && first.status === 'created';
 
 /** What was asked for, without what became of it. */
 export function requestOf(record: TaskRecord): TaskRequest {

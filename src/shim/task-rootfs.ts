@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import { mountAll, unmountAll } from '../sys/mount.ts';
 import { refuseOddRoot } from './led-astray.ts';
+import { refuseOddDestinations } from './restorable-mounts.ts';
 import type { TaskRequest } from './task-record.ts';
 
 /** Mounts what the client gave as the container's root; nothing where it has mounted the root itself. */
@@ -24,7 +25,18 @@ export function refuseLedAstray(bundle: string): void {
   if (typeof root?.path === 'string') refuseOddRoot(resolve(bundle, root.path), process?.cwd);
 }
 
+/** Before a checkpoint is restored over a root: where its mounts go. @throws failed_precondition, invalid_argument */
+export function refuseUnrestorable(bundle: string): void {
+  const { root, mounts = [] } = readSpec(bundle);
+  if (typeof root?.path !== 'string') return;
+  refuseOddDestinations(
+    resolve(bundle, root.path),
+    mounts.map(({ destination }) => destination),
+  );
+}
+
 interface SpecShape {
+  readonly mounts?: readonly { readonly destination?: unknown }[];
   readonly root?: { readonly path?: string };
   readonly process?: { readonly cwd?: string };
   readonly hooks?: { readonly poststop?: unknown };

@@ -1,15 +1,16 @@
 import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema, anyPack, timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { failedPrecondition, invalidArgument, messageOf, notImplemented } from '../errors/error.ts';
+import { failedPrecondition, invalidArgument, messageOf } from '../errors/error.ts';
 import { ProcessDetailsSchema } from '../gen/containerd/runc/v1/runc_pb.ts';
 import { Task as TaskService } from '../gen/containerd/task/v3/task_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import { bindService } from '../rpc/service.ts';
 import { type RawService, rawService } from '../rpc/ttrpc-server.ts';
+import { checkpointTask } from './checkpoint-task.ts';
 import { killTask, pauseTask, resumeTask, taskPids, updateTask } from './control-task.ts';
 import { startTask } from './make-task.ts';
 import { cgroupMetrics } from './metrics.ts';
-import { parseRuntimeOptions } from './runtime-options.ts';
+import { parseCheckpointOptions, parseRuntimeOptions } from './runtime-options.ts';
 import type { Task } from './task.ts';
 import { addExec, deleteExec, startExec } from './task-execs.ts';
 import type { TaskProcess } from './task-process.ts';
@@ -37,8 +38,8 @@ export function taskServices(tasks: TaskTable): RawService[] {
 function taskService(tasks: TaskTable) {
   return bindService(TaskService, {
     async create(request, ctx) {
-      if (request.checkpoint !== '') throw notImplemented('restore from a checkpoint');
       const { id, bundle, terminal, stdin, stdout, stderr } = request;
+      const { checkpoint, parentCheckpoint } = request;
       const options = parseRuntimeOptions(request.options);
       const rootfs = request.rootfs.map(({ type, source, target, options: words }) => ({
         type,
@@ -46,7 +47,10 @@ function taskService(tasks: TaskTable) {
         target,
         options: words,
       }));
-      const asked = { id, bundle, terminal, stdin, stdout, stderr, options, rootfs };
+      const asked = {
+        ...{ id, bundle, terminal, stdin, stdout, stderr, options, rootfs },
+        ...(checkpoint === '' ? {} : { checkpoint, parentCheckpoint }),
+      };
       const task = await tasks.create(ctx, asked);
       return { pid: task.init.pid };
     },
@@ -96,6 +100,10 @@ function taskService(tasks: TaskTable) {
     },
     async resume({ id }, ctx) {
       await resumeTask(tasks.get(ctx, id));
+      return {};
+    },
+    async checkpoint({ id, path, options }, ctx) {
+      await checkpointTask(tasks.get(ctx, id), path, parseCheckpointOptions(options));
       return {};
     },
     async update({ id, resources }, ctx) {

@@ -4,12 +4,12 @@ import type { Context } from '../async/context.ts';
 import { namespaceOf } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound } from '../errors/error.ts';
 import type { Mount } from '../sys/mount.ts';
+import { adaptSpec } from './adapt-spec.ts';
 import { defaultRuntime, runtimeBinary } from './choose-runtime.ts';
 import { deleteTask } from './delete-task.ts';
 import { checkIdentifier } from './identifier.ts';
 import { createTask } from './make-task.ts';
 import type { RuntimePlace } from './oci-runtime.ts';
-import { lowerOciVersion } from './oci-version.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
 import type { StdioPaths } from './stdio.ts';
 import { Task, type TaskSurroundings } from './task.ts';
@@ -20,6 +20,10 @@ export interface NewTask extends StdioPaths {
   readonly bundle: string;
   readonly rootfs: readonly Mount[];
   readonly options: RuntimeOptions;
+  /** Directory with criu's images that it is restored from when it is started. */
+  readonly checkpoint?: string | undefined;
+  /** Directory of the checkpoint that {@link checkpoint} goes on from. */
+  readonly parentCheckpoint?: string | undefined;
 }
 
 /** Every task of this shim, by namespace and id. */
@@ -90,7 +94,7 @@ export class TaskTable {
 
   async #runtime(namespace: string, { bundle, options }: NewTask): Promise<RuntimePlace> {
     const binary = await binaryOf(options);
-    lowerOciVersion(bundle, binary);
+    adaptSpec(bundle, binary);
     const root = join(options.root === '' ? this.#runtimeRoot : options.root, namespace);
     return { file: binary.file, root, systemdCgroup: options.systemdCgroup, isRunc: binary.isRunc };
   }

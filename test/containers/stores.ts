@@ -102,7 +102,10 @@ export async function openBench(): Promise<Bench> {
     ...metadata,
     events,
     tasks,
-    unpacker: { ensureUnpacked: async (_, image) => chains.get(image.name) ?? ('' as ChainId) },
+    unpacker: {
+      ensureUnpacked: async (_, image) => chains.get(image.name) ?? ('' as ChainId),
+      apply: () => Promise.reject(new Error('no checkpoints here')),
+    },
     fifoRoot: join(root, 'fifo'),
     logRoot: join(root, 'logs'),
   };

@@ -9,7 +9,7 @@ import { connectTtrpc } from '../../src/rpc/ttrpc-client.ts';
 import { shimClient } from '../../src/rpc/ttrpc-shim.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import type { NewTask } from '../../src/runtime/task.ts';
-import { Tasks } from '../../src/runtime/tasks.ts';
+import { Tasks, type TasksOptions } from '../../src/runtime/tasks.ts';
 import { killCgroup, removeCgroup } from '../../src/sys/cgroup.ts';
 import { makeFifo } from '../../src/sys/fifo.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
@@ -28,7 +28,11 @@ export class Harness implements AsyncDisposable {
   readonly #stop = new AbortController();
   tasks: Tasks;
 
-  constructor() {
+  readonly #more: Partial<TasksOptions>;
+
+  /** `more`: other options of the tasks. */
+  constructor(more: Partial<TasksOptions> = {}) {
+    this.#more = more;
     mkdirSync(this.state);
     makeRootfs(this.rootfs);
     void this.#receive();
@@ -37,7 +41,7 @@ export class Harness implements AsyncDisposable {
 
   /** A daemon's side; there may be several after one another. */
   open(): Tasks {
-    return new Tasks({ stateDir: this.state, events: this.exchange, log: silentLog });
+    return new Tasks({ stateDir: this.state, events: this.exchange, log: silentLog, ...this.#more });
   }
 
   /** As if the daemon had been killed and started again. */

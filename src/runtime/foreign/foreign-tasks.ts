@@ -119,7 +119,9 @@ export class ForeignTasks implements Disposable {
     const [stdout, stderr] = [foreignLog(task.stdout, logProgram), foreignLog(task.stderr, logProgram)];
     const rootfs = task.rootfs.map((mount) => ({ ...mount, options: [...mount.options] }));
     const more = options === undefined ? {} : { options: toAny(options) };
-    const request = { id, bundle: made.target.bundle, rootfs, stdin, stdout, stderr, terminal, ...more };
+    const { checkpoint = '' } = task;
+    const { bundle } = made.target;
+    const request = { id, bundle, rootfs, checkpoint, stdin, stdout, stderr, terminal, ...more };
     const { pid } = await made.change(id, (client) => client.create(request, uncancelled(ctx), changeMs));
     made.made(pid);
     return pid;

@@ -4,7 +4,7 @@ import { invalidArgument, isKind } from '../../errors/error.ts';
 import type { Image } from '../../metadata/image-store.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { labelNames } from '../../oci/label-names.ts';
-import { isIndexType } from '../../oci/media-types.ts';
+import { isIndexType, isManifestType } from '../../oci/media-types.ts';
 import type { Platform } from '../../oci/platform.ts';
 import { type Documents, localDocuments } from '../documents.ts';
 import type { TransferParts } from '../parts.ts';
@@ -30,12 +30,14 @@ export async function collectImage(
   platforms: readonly Platform[] | 'all',
 ): Promise<CollectedImage> {
   const indexes: Descriptor[] = [];
-  const { images } = await planImages(noting(localDocuments(parts), indexes), ctx, target, {
+  const leaves: Descriptor[] = [];
+  const { images } = await planImages(noting(localDocuments(parts), indexes, leaves), ctx, target, {
     platforms,
     name,
   });
   const inside = images.flatMap(({ manifest, document }) => [manifest, document.config, ...document.layers]);
   for (const blob of inside) await requireBlob(parts.content, ctx, blob, name);
+  for (const leaf of leaves) if (await isHere(parts.content, ctx, leaf)) inside.push(leaf);
   return {
     name,
     target: nameDescriptor(await withSources(parts.content, ctx, target), name),
@@ -44,28 +46,38 @@ export async function collectImage(
   };
 }
 
-/** Notes the indexes that are read on the way to the manifests. */
-const noting = (documents: Documents, indexes: Descriptor[]): Documents => ({
+/** Notes the indexes that are read on the way to the manifests, and what else they list: parts of a checkpoint. */
+const noting = (documents: Documents, indexes: Descriptor[], leaves: Descriptor[]): Documents => ({
   ...documents,
-  document(ctx, descriptor, parent) {
+  async document(ctx, descriptor, parent) {
+    const document = await documents.document(ctx, descriptor, parent);
     if (isIndexType(descriptor.mediaType)) indexes.push(descriptor);
-    return documents.document(ctx, descriptor, parent);
+    if (document.kind === 'index') leaves.push(...document.manifests.filter(isLeaf));
+    return document;
   },
 });
+
+const isLeaf = ({ mediaType }: Descriptor): boolean => !isIndexType(mediaType) && !isManifestType(mediaType);
 
 async function requireBlob(
   content: ContentStore,
   ctx: Context,
-  { digest }: Descriptor,
+  blob: Descriptor,
   name: string,
 ): Promise<void> {
+  if (await isHere(content, ctx, blob)) return;
+  throw invalidArgument(
+    `image ${name}: content ${blob.digest} is not here, pull the image for this platform first`,
+  );
+}
+
+async function isHere(content: ContentStore, ctx: Context, { digest }: Descriptor): Promise<boolean> {
   try {
     await content.info(ctx, digest);
+    return true;
   } catch (error) {
     if (!isKind(error, 'not_found')) throw error;
-    throw invalidArgument(
-      `image ${name}: content ${digest} is not here, pull the image for this platform first`,
-    );
+    return false;
   }
 }
 

@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { Context } from '../../async/context.ts';
 import { failedPrecondition } from '../../errors/error.ts';
-import type { Container, ContainerStore } from '../../metadata/container-store.ts';
+import type { ContainerStore } from '../../metadata/container-store.ts';
 import type { Image } from '../../metadata/image-store.ts';
-import type { Snapshotter } from '../../snapshots/snapshotter.ts';
-import { undo, withLease } from '../lease.ts';
-import { type KeptLayer, makeLayer } from '../make-layer.ts';
+import { containerLayer } from '../container-layer.ts';
+import { withLease } from '../lease.ts';
 import type { TransferParts } from '../parts.ts';
 import { recordImage } from '../record.ts';
 import { ensureUnpacked, snapshotterOf } from '../unpack.ts';
+import { type Pausing, whilePaused } from '../while-paused.ts';
 import { findBase } from './base-image.ts';
 import { type CommitWords, writeImage } from './write-image.ts';
 
@@ -24,11 +23,7 @@ export interface CommitRequest extends CommitWords {
 /** What a commit needs beside the transfer parts. */
 export interface CommitParts {
   readonly containers: Pick<ContainerStore, 'get'>;
-  readonly tasks: {
-    find(ctx: Context, containerId: string): Promise<{ readonly status: string } | undefined>;
-    pause(ctx: Context, containerId: string): Promise<unknown>;
-    resume(ctx: Context, containerId: string): Promise<unknown>;
-  };
+  readonly tasks: Pausing;
 }
 
 /**
@@ -49,45 +44,11 @@ export function commit(
     const snapshotter = snapshotterOf(parts, container.snapshotter);
     const { parent } = await snapshotter.stat(leased, container.snapshotKey);
     const base = await findBase(parts, leased, container, parent);
-    const layer = await paused(tasks, leased, request, () =>
-      layerOf(parts, leased, snapshotter, container, parent),
+    const layer = await whilePaused(tasks, leased, request, () =>
+      containerLayer(parts.content, leased, snapshotter, container.snapshotKey),
     );
     const target = await writeImage(parts.content, leased, base, layer, request);
     await ensureUnpacked(parts, leased, target, snapshotter.name);
     return recordImage(parts.images, leased, { name: request.name, labels: {}, target });
   });
-}
-
-async function layerOf(
-  { content }: TransferParts,
-  ctx: Context,
-  snapshotter: Snapshotter,
-  { snapshotKey }: Container,
-  parent: string,
-): Promise<KeptLayer> {
-  const right = await snapshotter.mounts(ctx, snapshotKey);
-  if (parent === '') return makeLayer(content, ctx, { left: [], right });
-  const key = `commit-${randomUUID()}`;
-  const left = await snapshotter.view(ctx, key, parent);
-  try {
-    return await makeLayer(content, ctx, { left, right });
-  } finally {
-    await undo(ctx, 'remove the view of a commit', (late) => snapshotter.remove(late, key));
-  }
-}
-
-/** A container that runs is paused meanwhile, and goes on whatever happens. */
-async function paused<T>(
-  tasks: CommitParts['tasks'],
-  ctx: Context,
-  { containerId, pause = true }: CommitRequest,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (!pause || (await tasks.find(ctx, containerId))?.status !== 'running') return await work();
-  await tasks.pause(ctx, containerId);
-  try {
-    return await work();
-  } finally {
-    await undo(ctx, 'resume a committed container', (late) => tasks.resume(late, containerId));
-  }
 }

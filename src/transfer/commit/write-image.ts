@@ -1,13 +1,12 @@
 import type { Context } from '../../async/context.ts';
 import type { ContentStore } from '../../content/store.ts';
-import { isKind } from '../../errors/error.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { digestBytes } from '../../oci/digest.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { mediaTypes } from '../../oci/media-types.ts';
-import { addLabels } from '../blobs.ts';
-import { childLabels, refKey } from '../labels.ts';
+import { childLabels } from '../labels.ts';
 import type { KeptLayer } from '../make-layer.ts';
+import { putBlob } from '../put-blob.ts';
 import type { BaseImage } from './base-image.ts';
 import { applyChanges, type ProcessJson } from './image-changes.ts';
 
@@ -37,7 +36,7 @@ export async function writeImage(
     ...layer.descriptor,
     mediaType: isDocker ? mediaTypes.dockerLayerGzip : mediaTypes.ociLayerGzip,
   };
-  const configDescriptor = await put(content, ctx, manifest.config.mediaType, configBytes);
+  const configDescriptor = await putBlob(content, ctx, manifest.config.mediaType, configBytes);
   const document = {
     schemaVersion: 2,
     mediaType: manifest.mediaType,
@@ -45,7 +44,13 @@ export async function writeImage(
     layers: isEmpty ? manifest.layers : [...manifest.layers, added],
   };
   const bytes = toBytes(document);
-  return put(content, ctx, manifest.mediaType, bytes, childLabels(parseManifest(bytes, manifest.mediaType)));
+  return putBlob(
+    content,
+    ctx,
+    manifest.mediaType,
+    bytes,
+    childLabels(parseManifest(bytes, manifest.mediaType)),
+  );
 }
 
 interface ConfigJson {
@@ -75,28 +80,3 @@ function nextConfig(old: ConfigJson, { diffId }: KeptLayer, isEmpty: boolean, wo
 }
 
 const toBytes = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
-
-async function put(
-  content: ContentStore,
-  ctx: Context,
-  mediaType: string,
-  bytes: Uint8Array,
-  labels: Readonly<Record<string, string>> = {},
-): Promise<Descriptor> {
-  const descriptor = { mediaType, digest: digestBytes(bytes), size: bytes.length };
-  const { digest } = descriptor;
-  try {
-    await using writer = await content.writer(ctx, {
-      ref: refKey(descriptor),
-      total: bytes.length,
-      expected: digest,
-    });
-    if (writer.status.offset > 0) await writer.truncate(0);
-    await writer.write(bytes);
-    await writer.commit({ sizeBytes: bytes.length, expected: digest, labels });
-  } catch (error) {
-    if (!isKind(error, 'already_exists')) throw error;
-    await addLabels(content, ctx, digest, labels);
-  }
-  return descriptor;
-}
