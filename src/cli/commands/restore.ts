@@ -29,7 +29,7 @@ async function restore(cli: Cli, [image = '']: readonly string[], { name }: Opti
       ...(checkpoint && { checkpoint }),
     });
     await task.start();
-    await noteStart(client, id);
+    await noteStart(client, await client.containers.get(id));
   } catch (error) {
     await client.containers.remove(id, { force: true }).catch(() => {});
     throw error;
