@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { isKind } from '../errors/error.ts';
 import { decompress } from './decompress.ts';
@@ -22,10 +22,10 @@ async function inflated(
   mediaType: string,
   step = 1 << 20,
   limits = defaultLayerLimits,
-  igzip = true,
+  libraries = true,
 ): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of decompress(inSteps(bytes, step), mediaType, limits, { igzip }))
+  for await (const chunk of decompress(inSteps(bytes, step), mediaType, limits, { libraries }))
     chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks).toString('latin1');
 }
@@ -40,9 +40,10 @@ const random = (length: number, seed: number): Buffer => {
   );
 };
 
-for (const igzip of [true, false])
-  describe(igzip ? 'gzip by igzip, where it is installed' : 'gzip by zlib', () => {
-    const read = (bytes: Buffer, step?: number) => inflated(bytes, gzipType, step, defaultLayerLimits, igzip);
+for (const libraries of [true, false])
+  describe(libraries ? 'gzip by igzip, where it is installed' : 'gzip by zlib', () => {
+    const read = (bytes: Buffer, step?: number) =>
+      inflated(bytes, gzipType, step, defaultLayerLimits, libraries);
     const refused = (bytes: Buffer, step?: number) =>
       assert.rejects(read(bytes, step), (error) => isKind(error, 'invalid_argument'));
     const text = Buffer.concat([random(70_000, 1), Buffer.alloc(2_500_000, 'z'), random(30_000, 2)]);
@@ -94,7 +95,8 @@ for (const igzip of [true, false])
     });
 
     test('can be left in the middle', async () => {
-      for await (const _ of decompress(inSteps(gzipSync(text), 1000), gzipType, undefined, { igzip })) break;
+      for await (const _ of decompress(inSteps(gzipSync(text), 1000), gzipType, undefined, { libraries }))
+        break;
     });
   });
 
@@ -171,13 +173,42 @@ test('igzip and zlib agree on members, whole and damaged', async () => {
     if (how && !how.cut) whole[at] = (whole[at] ?? 0) ^ how.to;
     const bytes = how?.cut ? whole.subarray(0, at) : whole;
     const [igzip, zlib] = await Promise.all(
-      [true, false].map((igzip) =>
-        inflated(bytes, gzipType, 777, defaultLayerLimits, igzip).catch(() => 'refused'),
+      [true, false].map((libraries) =>
+        inflated(bytes, gzipType, 777, defaultLayerLimits, libraries).catch(() => 'refused'),
       ),
     );
     assert.equal(igzip, zlib);
   });
   await fc.assert(property, { numRuns: 300 });
+});
+
+test('libzstd reads frames as Node does, in chunks of any size, and refuses what ends within one', async () => {
+  const part = fc.tuple(fc.integer({ min: 0, max: 300_000 }), fc.nat(1000), fc.boolean());
+  const arbitrary = fc.record({
+    parts: fc.array(part, { maxLength: 4 }),
+    cut: fc.option(fc.nat()),
+    step: fc.constantFrom(100, 7777, 1 << 20),
+  });
+  const property = fc.asyncProperty(arbitrary, async ({ parts, cut, step }) => {
+    const more = parts.map(([length, seed, skips]) =>
+      skips ? skippable : zstdCompressSync(random(length, seed)),
+    );
+    const frames = [zstdCompressSync('first'), ...more];
+    const ends = frames.map((_, i) => Buffer.concat(frames.slice(0, i + 1)).length);
+    const whole = Buffer.concat(frames);
+    const bytes = cut === null ? whole : whole.subarray(0, 1 + (cut % whole.length));
+    const read = (libraries: boolean) => inflated(bytes, zstdType, step, defaultLayerLimits, libraries);
+    if (ends.includes(bytes.length)) assert.ok((await read(true)) === (await read(false)));
+    else await assert.rejects(read(true), (error) => isKind(error, 'invalid_argument'));
+  });
+  await fc.assert(property, { numRuns: 150 });
+});
+
+test('a zstd layer that is damaged is refused, and can be left in the middle', async () => {
+  const bytes = zstdCompressSync(random(3_000_000, 5), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+  for await (const _ of decompress(inSteps(bytes, 1000), zstdType)) break;
+  bytes.fill(0xff, 2000, 2400);
+  await assert.rejects(inflated(bytes, zstdType), (error) => isKind(error, 'invalid_argument'));
 });
 
 /** Is this byte of the whole not in a member's header? */

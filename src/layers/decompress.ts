@@ -3,9 +3,11 @@ import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { codeOf, invalidArgument, messageOf, resourceExhausted } from '../errors/error.ts';
 import type { LayerCompression } from '../oci/media-types.ts';
 import { IgzipError, openIgzip } from '../sys/igzip.ts';
+import { openZstd, ZstdError } from '../sys/zstd.ts';
 import { gunzip } from './gunzip.ts';
 import { defaultLayerLimits, type InflateLimits } from './limits.ts';
 import { compressionOf, sniffCompression } from './media-type.ts';
+import { unzstd } from './unzstd.ts';
 
 const outputChunkBytes = 1 << 20;
 const readAheadBytes = 2 << 20;
@@ -15,15 +17,15 @@ const zstdWindowLog = 27;
 /**
  * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
  * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
- * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip where that is
- * installed (`igzip`, default true), else through zlib. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
+ * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip and zstd through
+ * libzstd where these are installed (`libraries`, default true), else through what Node has. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
  * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
  */
 export async function* decompress(
   source: AsyncIterable<Buffer>,
   mediaType: string,
   limits: InflateLimits = defaultLayerLimits,
-  { igzip = true }: { readonly igzip?: boolean } = {},
+  { libraries = true }: { readonly libraries?: boolean } = {},
 ): AsyncGenerator<Buffer> {
   const counted = { bytesIn: 0 };
   const pieces = count(source, counted);
@@ -31,7 +33,7 @@ export async function* decompress(
     const { head, rest } = await peek(pieces);
     const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
     let bytesOut = 0;
-    for await (const chunk of inflate(rest, compression, igzip)) {
+    for await (const chunk of inflate(rest, compression, libraries)) {
       bytesOut += chunk.length;
       checkBudget(bytesOut, counted.bytesIn, limits);
       yield chunk;
@@ -87,15 +89,18 @@ async function* startingWith(head: Buffer, source: AsyncGenerator<Buffer>): Asyn
 async function* inflate(
   source: AsyncGenerator<Buffer>,
   compression: LayerCompression,
-  igzip: boolean,
+  libraries: boolean,
 ): AsyncGenerator<Buffer> {
   if (compression === 'none') {
     yield* source;
     return;
   }
-  const inflater = compression === 'gzip' && igzip ? openIgzip() : undefined;
+  const gzip = libraries && compression === 'gzip' ? openIgzip() : undefined;
+  using zstd = libraries && compression === 'zstd' ? openZstd(zstdWindowLog) : undefined;
   try {
-    yield* inflater === undefined ? throughZlib(source, compression) : gunzip(source, inflater);
+    if (gzip !== undefined) yield* gunzip(source, gzip);
+    else if (zstd !== undefined) yield* unzstd(source, zstd);
+    else yield* throughZlib(source, compression);
   } catch (error) {
     throw isCorrupt(error)
       ? invalidArgument(`corrupt ${compression} layer: ${messageOf(error)}`, error)
@@ -107,7 +112,7 @@ async function* throughZlib(
   source: AsyncGenerator<Buffer>,
   compression: 'gzip' | 'zstd',
 ): AsyncGenerator<Buffer> {
-  const inflater = compression === 'gzip' ? createGunzip(buffering) : unzstd();
+  const inflater = compression === 'gzip' ? createGunzip(buffering) : unzstdStream();
   const input = Readable.from(copies(source), { objectMode: true, highWaterMark: 2 });
   input.on('error', (error) => inflater.destroy(error));
   try {
@@ -125,11 +130,13 @@ async function* copies(source: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
 
 // The stream options pass through zlib's own to the Transform underneath, though their types do not say so.
 const buffering = { chunkSize: outputChunkBytes, highWaterMark: readAheadBytes };
-const unzstd = () =>
+const unzstdStream = () =>
   createZstdDecompress({
     ...buffering,
     params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog },
   });
 
 const isCorrupt = (error: unknown): boolean =>
-  error instanceof IgzipError || /^(Z_|ZSTD_|ERR_Z|ERR_TRAILING)/.test(codeOf(error) ?? '');
+  error instanceof IgzipError ||
+  error instanceof ZstdError ||
+  /^(Z_|ZSTD_|ERR_Z|ERR_TRAILING)/.test(codeOf(error) ?? '');

@@ -1,6 +1,6 @@
 import { IgzipError, type IgzipInflater } from '../sys/igzip.ts';
+import { nextPiece, readAhead } from './read-ahead.ts';
 
-const outputBytes = 1 << 20;
 /** So much of a member is inflated at once: a file of an estargz layer is one, and not worth another thread. */
 const smallBytes = 64 * 1024;
 
@@ -13,19 +13,7 @@ export async function* gunzip(
   inflater: IgzipInflater,
 ): AsyncGenerator<Buffer> {
   const members = new MemberReader(source, inflater);
-  const outputs = [Buffer.allocUnsafeSlow(outputBytes), Buffer.allocUnsafeSlow(outputBytes)] as const;
-  let next = members.fill(outputs[0]);
-  try {
-    for (let turn = 1; ; turn++) {
-      const piece = await next;
-      if (piece.length === 0) return;
-      next = members.fill(outputs[turn % 2 === 0 ? 0 : 1]);
-      yield piece;
-    }
-  } finally {
-    // A caller that stops early must not leave a thread writing.
-    await next.catch(() => {});
-  }
+  yield* readAhead((output) => members.fill(output));
 }
 
 class MemberReader {
@@ -86,12 +74,7 @@ class MemberReader {
     this.#done = true;
   }
 
-  /** Undefined at the end. */
-  async #read(): Promise<Buffer | undefined> {
-    for (;;) {
-      const { done, value } = await this.#source.next();
-      if (done === true) return undefined;
-      if (value.length > 0) return value;
-    }
+  #read(): Promise<Buffer | undefined> {
+    return nextPiece(this.#source);
   }
 }

@@ -27,8 +27,8 @@ export interface NativeCall<T extends readonly ArgType[]> {
 }
 
 type Koffi = typeof import('koffi');
-type Raw = ((...args: unknown[]) => number) & {
-  async(...args: [...unknown[], (error: unknown, result: number) => void]): void;
+type Raw<Result = number> = ((...args: unknown[]) => Result) & {
+  async(...args: [...unknown[], (error: unknown, result: Result) => void]): void;
 };
 
 const EINTR = constants.errno.EINTR;
@@ -71,14 +71,27 @@ export function kernelCall<const T extends readonly ArgType[]>(number: number, a
 }
 
 /** A bound function of a shared library that need not be there. Its result comes as it is. */
-export interface LibraryCall<T extends readonly ArgType[]> {
-  (...args: ArgsOf<T>): number;
+export interface LibraryCall<T extends readonly ArgType[], Result = number> {
+  (...args: ArgsOf<T>): Result;
   /** The same on a thread of libuv's pool. Buffers must live until it settles. */
-  wait(...args: ArgsOf<T>): Promise<number>;
+  wait(...args: ArgsOf<T>): Promise<Result>;
 }
 
-/** Binds functions with an `int` result out of a shared library. */
-export type LibraryBinder = <const T extends readonly ArgType[]>(name: string, args: T) => LibraryCall<T>;
+interface Results {
+  int: number;
+  /** Also `size_t` where negative numbers are errors. */
+  int64: number;
+  /** Also a pointer. */
+  uint64: number;
+  'const char *': string;
+}
+
+/** Binds functions out of a shared library; their result is an `int` unless said otherwise. */
+export type LibraryBinder = <const T extends readonly ArgType[], R extends keyof Results = 'int'>(
+  name: string,
+  args: T,
+  result?: R,
+) => LibraryCall<T, Results[R]>;
 
 /** A shared library by its soname; undefined where it is not installed. Binding throws where a function is missing. */
 export function openLibrary(soname: string): LibraryBinder | undefined {
@@ -88,11 +101,12 @@ export function openLibrary(soname: string): LibraryBinder | undefined {
   } catch {
     return undefined;
   }
-  return (name, args) => {
-    const raw: Raw = opened.func(name, 'int', [...args]);
+  return (name, args, result) => {
+    type Result = Results[NonNullable<typeof result>];
+    const raw: Raw<Result> = opened.func(name, result ?? 'int', [...args]);
     const wait = (...rest: unknown[]) =>
-      new Promise<number>((resolve, reject) => {
-        raw.async(...rest, (error, result) => (error ? reject(error) : resolve(result)));
+      new Promise<Result>((resolve, reject) => {
+        raw.async(...rest, (error, value) => (error ? reject(error) : resolve(value)));
       });
     return Object.assign((...rest: unknown[]) => raw(...rest), { wait });
   };
