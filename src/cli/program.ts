@@ -71,6 +71,10 @@ const commands: Readonly<Record<string, Entry>> = {
   why: { summary: 'show what keeps something on disk', load: () => import('./commands/why.ts') },
   prune: { summary: 'remove what nothing uses', load: () => import('./commands/prune.ts') },
   fsck: { summary: 'check, and repair, what is on disk', load: () => import('./commands/fsck.ts') },
+  config: {
+    summary: "show the daemon's configuration, or make it read its files again",
+    load: () => import('./commands/config.ts'),
+  },
   info: { summary: 'show what the daemon is and has', load: () => import('./commands/info.ts') },
   version: { summary: 'show the versions of client and daemon', load: () => import('./commands/version.ts') },
   transfers: {

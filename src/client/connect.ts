@@ -2,6 +2,7 @@ import type { Context, Log } from '../async/context.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { type Checkpoints, remoteCheckpoints } from './checkpoints.ts';
+import { type Configuration, remoteConfiguration } from './configuration.ts';
 import { Connection } from './connection.ts';
 import { type Containers, remoteContainers } from './containers.ts';
 import { remoteContent } from './content.ts';
@@ -46,6 +47,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly registries: Registries;
   readonly storage: Storage;
   readonly transfers: Transfers;
+  readonly configuration: Configuration;
   /** The contract of a snapshotter over the wire. Default name: overlayfs. */
   snapshotter(name?: string): Snapshotter;
   /** The first argument of the methods of {@link content} and {@link snapshotter}. */
@@ -82,6 +84,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     registries: remoteRegistries(connection),
     storage: remoteStorage(connection),
     transfers: remoteTransfers(connection),
+    configuration: remoteConfiguration(connection),
     snapshotter: (name = 'overlayfs') => remoteSnapshotter(connection, name),
     context: (wanted = {}) => clientContext(namespace, wanted),
     close,

@@ -47,6 +47,7 @@ export type {
 export type { TransferObject, TransferState } from '../transfer/running-transfer.ts';
 export type { LoadOptions, SaveOptions } from './archives.ts';
 export type { CheckpointOptions, Checkpoints, RestoredContainer, RestoreOptions } from './checkpoints.ts';
+export type { Configuration, ConfigurationChange, ReloadResult } from './configuration.ts';
 export { type BerthClient, type ConnectOptions, connect, defaultAddress } from './connect.ts';
 export type { CallOptions } from './connection.ts';
 export type {

@@ -28,7 +28,9 @@ import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
 import type { Config, ProxyPlugin } from './config/config.ts';
+import { defaultOciRuntime, shimPrograms } from './config/derived.ts';
 import type { Layout } from './directories.ts';
+import { isEnabled } from './plugin-choice.ts';
 import { shimEnvironment } from './shim-environment.ts';
 import { readOrMakeUuid } from './uuid.ts';
 
@@ -60,12 +62,13 @@ export async function compose(
   await using opened = new AsyncDisposableStack();
   const config = current();
   const events = new EventExchange();
-  const drivers = [
+  const all = [
     opened.use(await openOverlay(config, layout, log)),
     await openNativeDriver(join(layout.snapshots, 'native')),
     ...Object.entries(config.proxySnapshotters).map(([name, plugin]) => openProxy(name, plugin, opened, log)),
   ];
-  const mounts = await openMounts(layout, log);
+  const drivers = all.filter(({ name }) => isEnabled(config, 'io.containerd.snapshotter.v1', name));
+  const mounts = await openMounts(config, layout, log);
   const blobs = await openLocalBlobs(layout.content);
   const metadata = opened.use(
     await openMetadata({
@@ -140,8 +143,12 @@ const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: La
 /** Programs that make file systems get as long as a large disk may take. */
 const formatTimeoutMs = 10 * 60_000;
 
-async function openMounts({ root, mounts: directory }: Layout, log: Log): Promise<LocalMounts> {
-  const env = shimEnvironment();
+async function openMounts(
+  config: Config,
+  { root, mounts: directory }: Layout,
+  log: Log,
+): Promise<LocalMounts> {
+  const env = shimEnvironment(config);
   const format = async (file: string, args: readonly string[]): Promise<void> => {
     const name = `${file} failed`;
     await runProgram({
@@ -196,20 +203,19 @@ function openTasks(
   events: Events,
   log: Log,
 ): Tasks {
-  const { logLevel, ociRuntime, runtimes, address } = config;
+  const { logLevel, address } = config;
   const debug = logLevel === 'debug' || logLevel === 'trace';
   const [publishBinary = '', logProgram = ''] = ['berthd', 'berth-log'].map((name) =>
     fileURLToPath(new URL(`../../bin/${name}`, import.meta.url)),
   );
   const daemon = { address, publishBinary, logProgram, version, startTimeoutMs: config.shimStartTimeoutMs };
-  const environment = shimEnvironment();
   return new Tasks({
     stateDir: state,
     shimVersion: version,
-    environment,
+    environment: shimEnvironment(config),
     debug,
-    ociRuntime,
-    runtimes,
+    ociRuntime: defaultOciRuntime(config),
+    runtimes: shimPrograms(config),
     daemon,
     mounts,
     events,

@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises';
+import { chown, rm } from 'node:fs/promises';
 import { type Context, daemonContext, type Log } from '../async/context.ts';
 import { QuietTimer } from '../async/quiet.ts';
 import { keepHouse } from '../containers/housekeeping.ts';
 import { RestartMonitor } from '../containers/restart/restart-monitor.ts';
+import { messageOf } from '../errors/error.ts';
 import type { CallInfo } from '../rpc/grpc-call.ts';
 import { GrpcServer } from '../rpc/grpc-server.ts';
 import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
@@ -13,11 +14,12 @@ import { dropStaleLeases } from '../transfer/lease.ts';
 import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
 import { logCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
-import type { Config } from './config/config.ts';
+import { ttrpcAddress } from './config/derived.ts';
 import { layoutOf } from './directories.ts';
 import { keepReconciled } from './keep-reconciled.ts';
-import { serveMetrics } from './metrics.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { peerOf } from './peer.ts';
+import type { LivePart, RunningConfig } from './running-config.ts';
 import { serviceBindings } from './services.ts';
 
 /** After so long without calls, memory is given back. */
@@ -30,10 +32,11 @@ export class Daemon {
   readonly #draining: AbortController;
   readonly #quiet: QuietTimer;
   readonly #listening = new AsyncDisposableStack();
-  #config: Config;
+  readonly #config: RunningConfig;
+  readonly #metrics: Metrics;
 
   private constructor(
-    config: Config,
+    config: RunningConfig,
     graph: Graph,
     draining: AbortController,
     server: GrpcServer,
@@ -44,51 +47,53 @@ export class Daemon {
     this.#draining = draining;
     this.#server = server;
     this.#quiet = quiet;
+    this.#metrics = this.#listening.use(new Metrics(graph.log));
   }
 
   /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
-  static async open(config: Config, version: string, log: Log): Promise<Daemon> {
-    let daemon: Daemon | undefined;
-    const layout = layoutOf(config.root, config.state);
-    const graph = await compose(() => daemon?.config ?? config, layout, version, log);
+  static async open(config: RunningConfig, version: string, log: Log): Promise<Daemon> {
+    const { root, state } = config.current;
+    const graph = await compose(() => config.current, layoutOf(root, state), version, log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
       quiet.touch();
       logCall(info, failure, elapsedMs);
     };
-    const server = new GrpcServer(serviceBindings(graph, version, draining.signal), { log, peerOf, after });
-    daemon = new Daemon(config, graph, draining, server, quiet);
-    return daemon;
-  }
-
-  get config(): Config {
-    return this.#config;
+    const server = new GrpcServer(serviceBindings(graph, config, version, draining.signal), {
+      log,
+      peerOf,
+      after,
+    });
+    return new Daemon(config, graph, draining, server, quiet);
   }
 
   /** Opens the sockets: everything is ready when they answer. */
   async listen(): Promise<void> {
     const { metadata, events, log } = this.#graph;
-    const { address, uid, gid } = this.#config;
+    const config = this.#config.current;
+    const { address, uid, gid } = config;
     await dropStaleLeases(metadata, daemonContext(log));
     const ttrpc = this.#listening.use(
       new TtrpcServer({ services: [rawService(ttrpcEventsService(events))], log }),
     );
     // The locks are held, so what is there belongs to a daemon that is dead.
-    await rm(`${address}.ttrpc`, { force: true });
-    await ttrpc.listen(`${address}.ttrpc`);
+    await rm(ttrpcAddress(config), { force: true });
+    await ttrpc.listen(ttrpcAddress(config));
+    await chown(ttrpcAddress(config), config.ttrpcUid, config.ttrpcGid);
     this.#listening.use(
       await listenUnix(address, (socket) => this.#server.accept(socket), { mode: 0o660, uid, gid }),
     );
     metadata.gc.start();
     void keepPartialsSmall(metadata, daemonContext(log, '', this.#draining.signal), () => ({
-      bytes: this.#config.partialDownloadsBytes,
-      ageMs: this.#config.partialDownloadsAgeMs,
+      bytes: this.#config.current.partialDownloadsBytes,
+      ageMs: this.#config.current.partialDownloadsAgeMs,
     }));
     this.#quiet.touch();
     const { tasks, containers } = this.#graph;
-    const metrics = this.#listening.use(await serveMetrics(this.#config.metricsAddress, log));
-    void keepReconciled(tasks, metrics, this.#config.reconcileIntervalMs, this.#draining.signal);
+    await this.#serveMetrics();
+    const everyMs = () => this.#config.current.reconcileIntervalMs;
+    void keepReconciled(tasks, this.#metrics, everyMs, this.#draining.signal);
     void keepHouse(
       {
         containers: metadata.containers,
@@ -107,7 +112,7 @@ export class Daemon {
     const { metadata, tasks, events, containers, log } = this.#graph;
     const { namespaces, snapshotters } = metadata;
     const lock = (ctx: Context, id: string) => containers.lock(ctx, id);
-    const intervalMs = () => this.#config.restartIntervalMs;
+    const intervalMs = () => this.#config.current.restartIntervalMs;
     const parts = {
       containers: metadata.containers,
       namespaces,
@@ -130,9 +135,30 @@ export class Daemon {
     await this.#graph[Symbol.asyncDispose]();
   }
 
-  /** Takes over the settings that may change while running. */
-  reconfigure(config: Config): void {
-    this.#config = config;
-    this.#graph.transfers.downloads.resize(config.maxConcurrentDownloads);
+  /** A daemon without metrics is better than none. */
+  async #serveMetrics(): Promise<void> {
+    const { metricsAddress: address } = this.#config.current;
+    try {
+      await this.#metrics.listen(address);
+    } catch (error) {
+      this.#graph.log.error({ address, error: messageOf(error) }, 'metrics are not served');
+    }
+  }
+
+  /** What takes new settings over while it runs. */
+  get liveParts(): LivePart[] {
+    const { transfers } = this.#graph;
+    return [
+      {
+        fields: ['maxConcurrentDownloads'],
+        apply: ({ maxConcurrentDownloads }) => transfers.downloads.resize(maxConcurrentDownloads),
+      },
+      { fields: ['uid', 'gid'], apply: ({ address, uid, gid }) => chown(address, uid, gid) },
+      {
+        fields: ['ttrpcUid', 'ttrpcGid'],
+        apply: (config) => chown(ttrpcAddress(config), config.ttrpcUid, config.ttrpcGid),
+      },
+      { fields: ['metricsAddress'], apply: ({ metricsAddress }) => this.#metrics.listen(metricsAddress) },
+    ];
   }
 }

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { codeOf, failedPrecondition } from '../errors/error.ts';
 import { unmountTree } from '../sys/mount.ts';
 import { removeTree } from '../sys/remove-tree.ts';
+import type { Config } from './config/config.ts';
+import { optDirectory, ttrpcAddress } from './config/derived.ts';
 
 /** Where everything is, below root (survives a reboot) and state (does not). */
 export interface Layout {
@@ -46,13 +48,18 @@ export function layoutOf(root: string, state: string): Layout {
  * Makes the directories with the modes of CVE-2021-41103 and CVE-2024-25621, whatever the umask, and repairs those that
  * are wider. @throws failed_precondition when a path is not a directory
  */
-export function prepareDirectories(layout: Layout, address: string): void {
+export function prepareDirectories(layout: Layout, config: Config): void {
   ensureDirectory(layout.root, 0o700);
   for (const path of [layout.content, layout.snapshots, layout.logs]) ensureDirectory(path, 0o700);
   ensureDirectory(layout.state, 0o711);
   ensureDirectory(layout.fifos, 0o711);
   ensureDirectory(layout.temp, 0o700);
-  if (dirname(address) !== layout.state) mkdirSync(dirname(address), { recursive: true, mode: 0o711 });
+  if (config.tempDir !== '') ensureDirectory(config.tempDir, 0o700);
+  for (const path of [config.address, ttrpcAddress(config), config.debugAddress])
+    if (path.startsWith('/') && dirname(path) !== layout.state)
+      mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+  for (const name of ['bin', 'lib'])
+    mkdirSync(join(optDirectory(config), name), { recursive: true, mode: 0o711 });
 }
 
 function ensureDirectory(path: string, mode: number): void {

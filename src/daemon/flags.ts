@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { invalidArgument } from '../errors/error.ts';
-import { type Config, defaultConfig, defaultConfigPath, type LogLevel } from './config/config.ts';
-import { type LoadedConfig, loadConfig } from './config/load.ts';
+import type { Config, LogLevel } from './config/config.ts';
+import { emptyConfig, type LoadedConfig, loadConfig } from './config/load.ts';
 
 /** The flags of the command line; each outweighs the configuration file. */
 export interface Flags {
@@ -13,11 +13,18 @@ export interface Flags {
   readonly logLevel?: LogLevel;
 }
 
+/** What a daemon begins with. */
+export interface Identity {
+  readonly defaults: Config;
+  /** Read where it exists and no other file was named. */
+  readonly configPath: string;
+}
+
 /** What the daemon runs with: defaults, then the file, then the flags. @throws invalid_argument, not_found */
-export function configFrom(flags: Flags): LoadedConfig {
-  const file = flags.config ?? (existsSync(defaultConfigPath) ? defaultConfigPath : undefined);
-  const { config, warnings } = file ? loadConfig(file) : { config: defaultConfig, warnings: [] };
-  return { config: withFlags(config, flags), warnings };
+export function configFrom(flags: Flags, { defaults, configPath }: Identity): LoadedConfig {
+  const file = flags.config ?? (existsSync(configPath) ? configPath : undefined);
+  const loaded = file === undefined ? emptyConfig(defaults) : loadConfig(file, defaults);
+  return { ...loaded, config: withFlags(loaded.config, flags) };
 }
 
 function withFlags(config: Config, { root, state, address, logLevel }: Flags): Config {
@@ -27,11 +34,14 @@ function withFlags(config: Config, { root, state, address, logLevel }: Flags): C
   }
   if (address !== undefined && Buffer.byteLength(address) > 107)
     throw invalidArgument('--address must be at most 107 bytes long');
-  return {
+  const given = {
     ...config,
     root: root ?? config.root,
     state: state ?? config.state,
     address: address ?? config.address,
+    ttrpcAddress: address === undefined ? config.ttrpcAddress : '',
     logLevel: logLevel ?? config.logLevel,
   };
+  if (given.root === given.state) throw invalidArgument('root and state must be different paths');
+  return given;
 }

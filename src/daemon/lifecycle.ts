@@ -4,22 +4,15 @@ import { failedPrecondition, messageOf } from '../errors/error.ts';
 import type { Fd } from '../sys/fd.ts';
 import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
-import type { Config } from './config/config.ts';
-import { changedKeys } from './config/diff.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { Daemon } from './daemon.ts';
 import { clearDirectory, layoutOf, prepareDirectories } from './directories.ts';
 import { makeLogger } from './logger.ts';
 import { notifySystemd } from './notify.ts';
+import { joinCgroup, setOomScore } from './own-process.ts';
+import { RunningConfig } from './running-config.ts';
 
 const drainMs = 10_000;
-/** Settings that a running daemon takes over on SIGHUP; the others wait for a restart. */
-const reloadable = new Set<keyof Config>([
-  'logLevel',
-  'hostsDirs',
-  'maxConcurrentDownloads',
-  'restartIntervalMs',
-]);
 
 /**
  * Runs the daemon until SIGTERM or SIGINT; containers do not notice its end. SIGHUP reads the configuration again.
@@ -30,19 +23,29 @@ export async function startDaemon(read: () => LoadedConfig, version: string): Pr
   closeInheritedFds();
   // Modes are said where files are made; a umask must not widen or narrow them.
   process.umask(0o022);
-  const { config, warnings } = read();
-  const log = makeLogger(config);
-  for (const warning of warnings) log.warn({ key: warning }, 'configuration key has no meaning here');
+  let log: Logger = makeLogger({ logLevel: 'info', logFormat: 'text' });
+  const running = new RunningConfig(read, (config) => {
+    log = makeLogger(config);
+    return log;
+  });
+  const config = running.current;
   const layout = layoutOf(config.root, config.state);
-  prepareDirectories(layout, config.address);
+  prepareDirectories(layout, config);
   // Held until this process ends, however it ends.
   const locks = [lock(layout.root, 'root'), lock(layout.state, 'state')];
   // Mounts that are needed for a moment, by workers too, are made where the next start finds what a crash left.
-  process.env.TMPDIR = layout.temp;
+  process.env.TMPDIR = config.tempDir || layout.temp;
   await clearDirectory(layout.temp);
+  joinCgroup(config.cgroupPath);
+  setOomScore(config.oomScore);
   log.info({ version, pid: process.pid, root: config.root, state: config.state }, 'starting');
-  const daemon = await Daemon.open(config, version, log);
-  handleSignals(daemon, read, log, locks);
+  const daemon = await Daemon.open(running, version, log);
+  running.parts = [
+    { fields: ['logLevel'], apply: ({ logLevel }) => void Object.assign(log, { level: logLevel }) },
+    { fields: ['oomScore'], apply: ({ oomScore }) => setOomScore(oomScore) },
+    ...daemon.liveParts,
+  ];
+  handleSignals(daemon, running, log, locks);
   await daemon.listen();
   log.info({ address: config.address }, 'serving');
   notifySystemd('READY=1', log);
@@ -62,7 +65,7 @@ function lock(directory: string, name: string): Fd {
   throw failedPrecondition(`another berthd is using ${directory}: stop it, or choose another --${name}`);
 }
 
-function handleSignals(daemon: Daemon, read: () => LoadedConfig, log: Logger, locks: readonly Fd[]): void {
+function handleSignals(daemon: Daemon, running: RunningConfig, log: Logger, locks: readonly Fd[]): void {
   let stopping = false;
   const stop = (signal: string): void => {
     if (stopping) return;
@@ -70,7 +73,7 @@ function handleSignals(daemon: Daemon, read: () => LoadedConfig, log: Logger, lo
     void shutDown(daemon, signal, log, locks);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
-  process.on('SIGHUP', () => reload(daemon, read, log));
+  process.on('SIGHUP', () => void reload(running, log));
   // Both are bugs: say so and die; whatever was acknowledged is on disk and the next start reconciles the rest.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
@@ -96,20 +99,12 @@ async function shutDown(daemon: Daemon, signal: string, log: Logger, locks: read
 }
 
 /** Takes over what can change while running. A bad file changes nothing. */
-function reload(daemon: Daemon, read: () => LoadedConfig, log: Logger): void {
+async function reload(running: RunningConfig, log: Logger): Promise<void> {
+  notifySystemd(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`, log);
   try {
-    const { config, warnings } = read();
-    for (const warning of warnings) log.warn({ key: warning }, 'configuration key has no meaning here');
-    const taken = Object.fromEntries(
-      Object.entries(config).filter(([key]) => reloadable.has(key as keyof Config)),
-    );
-    const next = { ...daemon.config, ...taken };
-    for (const change of changedKeys(daemon.config, next)) log.info({ change }, 'configuration changed');
-    for (const change of changedKeys(next, config))
-      log.warn({ change }, 'configuration change needs a restart');
-    log.level = next.logLevel;
-    daemon.reconfigure(next);
+    await running.reload(new AbortController().signal);
   } catch (error) {
     log.error({ error: messageOf(error) }, 'configuration was not reloaded');
   }
+  notifySystemd('READY=1', log);
 }

@@ -2,6 +2,7 @@ import { hostPlatform } from '../oci/platform.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
 import { berthCheckpointsService } from '../services/berth-checkpoints.ts';
+import { berthConfigurationService } from '../services/berth-configuration.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
 import { berthImagesService } from '../services/berth-images.ts';
 import { berthRegistriesService } from '../services/berth-registries.ts';
@@ -12,7 +13,7 @@ import { diffService } from '../services/diff.ts';
 import { eventsService } from '../services/events.ts';
 import { healthService } from '../services/health.ts';
 import { imagesService } from '../services/images.ts';
-import { introspectionService } from '../services/introspection.ts';
+import { type IntrospectionSource, introspectionService } from '../services/introspection.ts';
 import { leasesService } from '../services/leases.ts';
 import { mountsService } from '../services/mounts.ts';
 import { namespacesService } from '../services/namespaces.ts';
@@ -28,15 +29,25 @@ import { versionService } from '../services/version.ts';
 import { checkpointContainer } from '../transfer/checkpoint/checkpoint-image.ts';
 import { readCheckpoint } from '../transfer/checkpoint/read-checkpoint.ts';
 import { commit } from '../transfer/commit/commit.ts';
+import { apiVersion } from './api-version.ts';
 import type { Graph } from './compose.ts';
+import type { Config } from './config/config.ts';
+import { optDirectory } from './config/derived.ts';
+import { chosenPlugins, chosenServices } from './plugin-choice.ts';
+import type { RunningConfig } from './running-config.ts';
 
 /** Every service on the socket. */
-export function serviceBindings(graph: Graph, version: string, draining: AbortSignal): ServiceBinding[] {
+export function serviceBindings(
+  graph: Graph,
+  config: RunningConfig,
+  version: string,
+  draining: AbortSignal,
+): ServiceBinding[] {
   const { metadata, events, transfers, containers, tasks, storage, checkpoints } = graph;
   const streams = new Streams();
-  const served = [
+  const all = [
     versionService(apiVersion, `berth-${version}`),
-    introspectionService(introspectionOf(graph, version)),
+    introspectionService(introspectionOf(graph, config, version)),
     namespacesService(metadata.namespaces),
     contentService(metadata.content),
     imagesService(metadata.images),
@@ -66,10 +77,12 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
     berthRegistriesService(transfers, streams),
     storageService(storage),
     berthTransfersService(transfers.running),
+    berthConfigurationService(config),
     berthImagesService((ctx, request) =>
       commit(transfers, { containers: metadata.containers, tasks }, ctx, request),
     ),
   ];
+  const served = chosenServices(all, config.current);
   const health = healthService(
     served.map(({ desc }) => desc.typeName),
     draining,
@@ -77,16 +90,26 @@ export function serviceBindings(graph: Graph, version: string, draining: AbortSi
   return [...served, health, ...laterServices()];
 }
 
-/** The version of containerd whose API is spoken: clients gate features on it (nerdctl: Transfer from 2.0.0 on). */
-const apiVersion = '2.3.4';
-
-function introspectionOf({ layout, uuid, drivers, tasks }: Graph, version: string) {
-  const table = pluginTable({
+function introspectionOf(
+  { layout, uuid, drivers, tasks }: Graph,
+  config: RunningConfig,
+  version: string,
+): IntrospectionSource {
+  const all = pluginTable({
     platform: hostPlatform(),
     root: layout.root,
     state: layout.state,
     snapshotters: drivers,
+    optPath: optDirectory(config.current),
+    servers: serversOf(config.current),
   });
+  const table = chosenPlugins(all, config.current);
   const extra = runtimeInfo(tasks, apiVersion, `berth-${version}`);
-  return { uuid, plugins: () => table, deprecations: () => [], extra };
+  return { uuid, plugins: () => table, deprecations: () => config.deprecations, extra };
 }
+
+/** Sockets that are served beside gRPC and ttrpc. */
+const serversOf = ({ debugAddress, metricsAddress }: Config): string[] => [
+  ...(debugAddress === '' ? [] : ['debug']),
+  ...(metricsAddress === '' ? [] : ['metrics']),
+];

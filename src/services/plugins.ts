@@ -15,6 +15,10 @@ export interface PluginTableOptions {
     readonly exports?: Readonly<Record<string, string>>;
     readonly initError?: unknown;
   }[];
+  /** What `ctr install` unpacks to. */
+  readonly optPath: string;
+  /** What is listened for beside gRPC and ttrpc: `debug`, `metrics`. */
+  readonly servers?: readonly string[];
 }
 
 const grpcServices = [
@@ -52,8 +56,8 @@ export function pluginTable(options: PluginTableOptions): PluginInfo[] {
     ...execution(options),
     ...localServices.map((name) => plain('io.containerd.service.v1', `${name}-service`)),
     ...grpcServices.map((name) => plain('io.containerd.grpc.v1', name)),
-    plain('io.containerd.server.v1', 'grpc'),
-    plain('io.containerd.server.v1', 'ttrpc'),
+    ...['grpc', 'ttrpc', ...(options.servers ?? [])].map((id) => plain('io.containerd.server.v1', id)),
+    { ...plain('io.containerd.internal.v1', 'opt'), exports: { path: options.optPath } },
     plain('io.containerd.warning.v1', 'deprecations'),
   ];
 }

@@ -79,6 +79,7 @@ const plugins = pluginTable({
   platform: { os: 'linux', architecture: 'amd64' },
   root: '/var/lib/berth',
   state: '/run/berth',
+  optPath: '/opt',
   snapshotters: [
     { name: 'overlayfs', root: '/var/lib/berth/snapshots/overlayfs', capabilities: ['rebase'] },
     { name: 'native', root: '/x', initError: notFound('kernel') },

@@ -13,6 +13,25 @@ export interface Config {
   /** Owner of the socket (mode 0660). */
   readonly uid: number;
   readonly gid: number;
+  /** The ttrpc socket, for shims' events; '' for the gRPC one's path with `.ttrpc`. */
+  readonly ttrpcAddress: string;
+  readonly ttrpcUid: number;
+  readonly ttrpcGid: number;
+  /** Where profiles are had: an absolute path, or `host:port` of this machine; '' for nowhere. */
+  readonly debugAddress: string;
+  readonly debugUid: number;
+  readonly debugGid: number;
+  /** Directory of temporary files and mounts, 0700; '' for one in the state directory. */
+  readonly tempDir: string;
+  /** Of the daemon, -1000 to 1000; 0 leaves it as it is. */
+  readonly oomScore: number;
+  /** Cgroup that the daemon moves to, such as `/system.slice/berth`; '' leaves it where it is. */
+  readonly cgroupPath: string;
+  /** Plug-ins that are left out, and ones without which the daemon does not start, as `io.containerd.grpc.v1.cri`. */
+  readonly disabledPlugins: readonly string[];
+  readonly requiredPlugins: readonly string[];
+  /** What `ctr install` unpacks programs to; its `bin` is the first place where shims are looked for. '' for `opt` below root. */
+  readonly optPath: string;
   readonly logLevel: LogLevel;
   readonly logFormat: 'text' | 'json';
   /** Directories with `<host>/hosts.toml`, first match wins. */
@@ -32,8 +51,17 @@ export interface Config {
   readonly runtimes: Readonly<Record<string, string>>;
   /** How long a shim of others may take to start. */
   readonly shimStartTimeoutMs: number;
+  /** `KEY=value` for shims and the runtimes they start. */
+  readonly shimEnv: readonly string[];
+  /** The CRI's runtimes: its clients' names of them, and what stands behind. */
+  readonly criRuntimes: Readonly<Record<string, CriRuntime>>;
+  readonly criDefaultRuntime: string;
   /** Where Prometheus reads metrics, `host:port`; '' for nowhere. */
   readonly metricsAddress: string;
+  /** Whether the time of each call is counted, too, by method. */
+  readonly grpcHistogram: boolean;
+  /** Whether log lines of a call name its trace. */
+  readonly logTraceId: boolean;
   /** Shims, processes, cgroups, mounts, bundles and records are compared this often. */
   readonly reconcileIntervalMs: number;
   /** Containers with restart labels are looked at this often. */
@@ -58,6 +86,15 @@ export interface ProxyPlugin {
   readonly exports: Readonly<Record<string, string>>;
 }
 
+/** A runtime of the CRI, as containerd's `containerd.runtimes.NAME` has it; keys of the file that are not here are kept. */
+export interface CriRuntime {
+  readonly runtime_type: string;
+  /** The shim's program, an absolute path; '' to find it by the type. */
+  readonly runtime_path: string;
+  /** Of the runtime itself, such as BinaryName and SystemdCgroup. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
 /** Log levels, from everything to next to nothing. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -72,6 +109,18 @@ export const defaultConfig: Config = {
   address: '/run/berth/berth.sock',
   uid: 0,
   gid: 0,
+  ttrpcAddress: '',
+  ttrpcUid: 0,
+  ttrpcGid: 0,
+  debugAddress: '',
+  debugUid: 0,
+  debugGid: 0,
+  tempDir: '',
+  oomScore: 0,
+  cgroupPath: '',
+  disabledPlugins: [],
+  requiredPlugins: [],
+  optPath: '',
   logLevel: 'info',
   logFormat: 'text',
   hostsDirs: ['/etc/berth/certs.d', '/etc/containerd/certs.d', '/etc/docker/certs.d'],
@@ -83,7 +132,18 @@ export const defaultConfig: Config = {
   contentSharing: 'shared',
   runtimes: {},
   shimStartTimeoutMs: 30_000,
+  shimEnv: [],
+  criRuntimes: {
+    runc: {
+      runtime_type: 'io.containerd.runc.v2',
+      runtime_path: '',
+      options: { BinaryName: '', SystemdCgroup: false },
+    },
+  },
+  criDefaultRuntime: 'runc',
   metricsAddress: '',
+  grpcHistogram: false,
+  logTraceId: false,
   reconcileIntervalMs: 60_000,
   restartIntervalMs: 10_000,
   stallTimeoutMs: 5 * 60_000,
@@ -92,3 +152,18 @@ export const defaultConfig: Config = {
   gc: defaultGcConfig,
   proxySnapshotters: {},
 };
+
+/**
+ * As {@link defaultConfig}, at the paths where containerd's clients look for containerd: what a daemon that is started
+ * under its name has.
+ */
+export const containerdConfig: Config = {
+  ...defaultConfig,
+  root: '/var/lib/containerd',
+  state: '/run/containerd',
+  address: '/run/containerd/containerd.sock',
+  optPath: '/opt/containerd',
+};
+
+/** As {@link defaultConfigPath} for {@link containerdConfig}. */
+export const containerdConfigPath = '/etc/containerd/config.toml';

@@ -6,92 +6,162 @@ import {
   binary,
   boolean,
   type Check,
+  criRuntimes,
   durationMs,
+  environment,
   fraction,
   hostAndPort,
   integer,
+  listenAddress,
   logLevel,
   oneOf,
+  optionalPath,
   pathList,
   pathsByName,
+  pluginUris,
   proxyPlugins,
 } from './values.ts';
 
-/** What a key of a file means: a check of its value and the setting it becomes. */
+/** A key of a file of the latest version: a check of its value and the setting it becomes. */
 export interface Key {
+  readonly path: readonly string[];
   readonly check: Check<unknown>;
   readonly apply: (config: Config, value: never) => Config;
+  /** Its value in a file. */
+  readonly valueOf: (config: Config) => unknown;
+  /** A second name of a setting: read, never written. */
+  readonly isAlias?: true;
+  /** Whether a running daemon takes a new value over. */
+  readonly isLive: boolean;
 }
 
 type Settings = { [K in Exclude<keyof Config, 'gc'>]: K };
+type Toml<T> = (value: T) => unknown;
 
-function key<K extends keyof Settings>(name: K, check: Check<Config[K]>): Key {
-  return { check, apply: (config, value: Config[K]) => ({ ...config, [name]: value }) };
+interface KeyOptions<T> {
+  readonly live?: boolean;
+  /** The value as a file has it; what is not there is as the Config has it. */
+  readonly toml?: Toml<T>;
 }
 
-function gcKey<K extends keyof GcConfig>(name: K, check: Check<GcConfig[K]>): Key {
+const split = (name: string): string[] => name.split('/');
+
+function key<K extends keyof Settings>(
+  name: string,
+  field: K,
+  check: Check<Config[K]>,
+  { live = false, toml = (value) => value }: KeyOptions<Config[K]> = {},
+): Key {
   return {
+    path: split(name),
     check,
-    apply: (config, value: GcConfig[K]) => ({ ...config, gc: { ...config.gc, [name]: value } }),
+    apply: (config, value: Config[K]) => ({ ...config, [field]: value }),
+    valueOf: (config) => toml(config[field]),
+    isLive: live,
   };
 }
 
-const hostsDirs = key('hostsDirs', pathList);
-const downloads = key('maxConcurrentDownloads', integer(1, 64));
-const runtime = key('ociRuntime', binary);
-const restartInterval = key('restartIntervalMs', durationMs);
+function gcKey<K extends keyof GcConfig>(
+  name: string,
+  field: K,
+  check: Check<GcConfig[K]>,
+  toml: Toml<GcConfig[K]> = (value) => value,
+): Key {
+  return {
+    path: ['plugins', 'io.containerd.gc.v1.scheduler', name],
+    check,
+    apply: (config, value: GcConfig[K]) => ({ ...config, gc: { ...config.gc, [field]: value } }),
+    valueOf: (config) => toml(config.gc[field]),
+    isLive: false,
+  };
+}
 
-/** Keys of every version, by dotted path. */
-const common: Readonly<Record<string, Key>> = {
-  root: key('root', absolutePath()),
-  state: key('state', absolutePath()),
-  'grpc.address': key('address', absolutePath(107)),
-  'grpc.uid': key('uid', integer(0, 0xffff_fffe)),
-  'grpc.gid': key('gid', integer(0, 0xffff_fffe)),
-  'metrics.address': key('metricsAddress', hostAndPort),
-  'debug.level': key('logLevel', logLevel),
-  'debug.format': key('logFormat', oneOf('text', 'json')),
-  'plugins.io.containerd.gc.v1.scheduler.pause_threshold': gcKey('pauseThreshold', fraction(0, 0.5)),
-  'plugins.io.containerd.gc.v1.scheduler.deletion_threshold': gcKey('deletionThreshold', integer(0, 1e9)),
-  'plugins.io.containerd.gc.v1.scheduler.mutation_threshold': gcKey('mutationThreshold', integer(0, 1e9)),
-  'plugins.io.containerd.gc.v1.scheduler.schedule_delay': gcKey('scheduleDelayMs', durationMs),
-  'plugins.io.containerd.gc.v1.scheduler.startup_delay': gcKey('startupDelayMs', durationMs),
-  'plugins.io.containerd.metadata.v1.bolt.content_sharing_policy': key(
+/** containerd's dumps have '' where nobody said anything. */
+const hostsDirs = (name: string): Key => ({
+  ...key(name, 'hostsDirs', pathList, { live: true, toml: (dirs) => dirs.join(':') }),
+  apply: (config, dirs: readonly string[]) => (dirs.length === 0 ? config : { ...config, hostsDirs: dirs }),
+});
+
+const alias = (one: Key): Key => ({ ...one, isAlias: true });
+
+const owner = integer(0, 0xffff_fffe);
+const duration: Toml<number> = (ms) => `${ms}ms`;
+const server = 'plugins/io.containerd.server.v1.';
+const transfer = 'plugins/io.containerd.transfer.v1.local';
+const overlayfs = 'plugins/io.containerd.snapshotter.v1.overlayfs';
+const criRuntime = 'plugins/io.containerd.cri.v1.runtime/containerd';
+const criImages = 'plugins/io.containerd.cri.v1.images';
+const downloads = integer(1, 64);
+const live = { live: true };
+const liveDuration = { live: true, toml: duration };
+
+/** Every key that means something here, in the order of `config default`; of two for one setting the later outweighs. */
+export const allKeys: readonly Key[] = [
+  key('root', 'root', absolutePath()),
+  key('state', 'state', absolutePath()),
+  key('temp', 'tempDir', optionalPath()),
+  key('oom_score', 'oomScore', integer(-1000, 1000), live),
+  key('disabled_plugins', 'disabledPlugins', pluginUris),
+  key('required_plugins', 'requiredPlugins', pluginUris),
+  key('debug/level', 'logLevel', logLevel, live),
+  key('debug/format', 'logFormat', (value) => (value === '' ? 'text' : oneOf('text', 'json')(value))),
+  key('debug/log_trace_id', 'logTraceId', boolean, live),
+  key('cgroup/path', 'cgroupPath', (value) => (value === '' ? '' : absolutePath()(value))),
+  key('berth/oci_runtime', 'ociRuntime', binary),
+  key('berth/runtimes', 'runtimes', pathsByName),
+  key('berth/stall_timeout', 'stallTimeoutMs', durationMs, { toml: duration }),
+  key('berth/partial_downloads_bytes', 'partialDownloadsBytes', integer(0, Number.MAX_SAFE_INTEGER), live),
+  key('berth/partial_downloads_age', 'partialDownloadsAgeMs', durationMs, liveDuration),
+  key('berth/reconcile_interval', 'reconcileIntervalMs', durationMs, liveDuration),
+  key('berth/shim_start_timeout', 'shimStartTimeoutMs', durationMs, { toml: duration }),
+  key('proxy_plugins', 'proxySnapshotters', proxyPlugins),
+  gcKey('pause_threshold', 'pauseThreshold', fraction(0, 0.5)),
+  gcKey('deletion_threshold', 'deletionThreshold', integer(0, 1e9)),
+  gcKey('mutation_threshold', 'mutationThreshold', integer(0, 1e9)),
+  gcKey('schedule_delay', 'scheduleDelayMs', durationMs, duration),
+  gcKey('startup_delay', 'startupDelayMs', durationMs, duration),
+  key('plugins/io.containerd.internal.v1.opt/path', 'optPath', optionalPath()),
+  key(
+    'plugins/io.containerd.metadata.v1.bolt/content_sharing_policy',
     'contentSharing',
     oneOf('shared', 'isolated'),
   ),
-  'plugins.io.containerd.transfer.v1.local.config_path': hostsDirs,
-  'plugins.io.containerd.transfer.v1.local.max_concurrent_downloads': downloads,
-  'plugins.io.containerd.transfer.v1.local.max_concurrent_unpacks': key(
-    'maxConcurrentUnpacks',
-    integer(0, 256),
+  key('plugins/io.containerd.metrics.v1.grpc-prometheus/grpc_histogram', 'grpcHistogram', boolean),
+  key(`${server}grpc/address`, 'address', absolutePath(107)),
+  key(`${server}grpc/uid`, 'uid', owner, live),
+  key(`${server}grpc/gid`, 'gid', owner, live),
+  key(`${server}ttrpc/address`, 'ttrpcAddress', optionalPath(107)),
+  key(`${server}ttrpc/uid`, 'ttrpcUid', owner, live),
+  key(`${server}ttrpc/gid`, 'ttrpcGid', owner, live),
+  key(`${server}debug/address`, 'debugAddress', listenAddress, live),
+  key(`${server}debug/uid`, 'debugUid', owner, live),
+  key(`${server}debug/gid`, 'debugGid', owner, live),
+  key(`${server}metrics/address`, 'metricsAddress', hostAndPort, live),
+  key(
+    'plugins/io.containerd.monitor.container.v1.restart/interval',
+    'restartIntervalMs',
+    durationMs,
+    liveDuration,
   ),
-  'plugins.io.containerd.snapshotter.v1.overlayfs.layers': key('layerMode', oneOf(...layerModes)),
-  'plugins.io.containerd.snapshotter.v1.overlayfs.slow_chown': key('slowChown', boolean),
-  proxy_plugins: key('proxySnapshotters', proxyPlugins),
-  'plugins.io.containerd.monitor.container.v1.restart.interval': restartInterval,
-  'berth.oci_runtime': runtime,
-  'berth.runtimes': key('runtimes', pathsByName),
-  'berth.stall_timeout': key('stallTimeoutMs', durationMs),
-  'berth.partial_downloads_bytes': key('partialDownloadsBytes', integer(0, Number.MAX_SAFE_INTEGER)),
-  'berth.partial_downloads_age': key('partialDownloadsAgeMs', durationMs),
-  'berth.reconcile_interval': key('reconcileIntervalMs', durationMs),
-  'berth.shim_start_timeout': key('shimStartTimeoutMs', durationMs),
-};
+  key('plugins/io.containerd.shim.v1.manager/env', 'shimEnv', environment),
+  key(`${overlayfs}/layers`, 'layerMode', oneOf(...layerModes)),
+  key(`${overlayfs}/slow_chown`, 'slowChown', boolean),
+  alias(hostsDirs(`${criImages}/registry/config_path`)),
+  hostsDirs(`${transfer}/config_path`),
+  alias(key(`${criImages}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live)),
+  key(`${transfer}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live),
+  key(`${transfer}/max_concurrent_unpacks`, 'maxConcurrentUnpacks', integer(0, 256)),
+  key(`${criRuntime}/default_runtime_name`, 'criDefaultRuntime', (value) =>
+    typeof value === 'string' && value !== '' ? value : oneOf('runc')(value),
+  ),
+  {
+    ...key(`${criRuntime}/runtimes`, 'criRuntimes', criRuntimes),
+    apply: (config, more: Config['criRuntimes']) => ({
+      ...config,
+      criRuntimes: { ...config.criRuntimes, ...more },
+    }),
+  },
+];
 
-/** Keys by version of the file: 2 and 3 name the CRI's settings differently. */
-export const keysByVersion: Readonly<Record<2 | 3, Readonly<Record<string, Key>>>> = {
-  2: {
-    ...common,
-    'plugins.io.containerd.internal.v1.restart.interval': restartInterval,
-    'plugins.io.containerd.grpc.v1.cri.registry.config_path': hostsDirs,
-    'plugins.io.containerd.grpc.v1.cri.max_concurrent_downloads': downloads,
-    'plugins.io.containerd.grpc.v1.cri.containerd.runtimes.runc.options.BinaryName': runtime,
-  },
-  3: {
-    ...common,
-    'plugins.io.containerd.cri.v1.images.registry.config_path': hostsDirs,
-    'plugins.io.containerd.cri.v1.images.max_concurrent_downloads': downloads,
-    'plugins.io.containerd.cri.v1.runtime.containerd.runtimes.runc.options.BinaryName': runtime,
-  },
-};
+/** One for each setting: what a file that Berth writes has. */
+export const keys = allKeys.filter(({ isAlias }) => !isAlias);

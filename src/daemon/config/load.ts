@@ -1,94 +1,108 @@
-import { readFileSync, statSync } from 'node:fs';
-import { parse, TomlError } from 'smol-toml';
-import { codeOf, invalidArgument, messageOf, notFound } from '../../errors/error.ts';
+import { invalidArgument, messageOf } from '../../errors/error.ts';
 import { type Config, defaultConfig } from './config.ts';
-import { type Key, keysByVersion } from './keys.ts';
-import { lineOf } from './line.ts';
+import { isInert } from './containerd-defaults.ts';
+import { type Deprecation, deprecationsOf } from './deprecations.ts';
+import { type ConfigFile, parseConfigFile, readConfigFile, sameFile } from './file.ts';
+import { dotted, isBelow } from './key-path.ts';
+import { allKeys, type Key, keys } from './keys.ts';
+import { mergeInto } from './merge.ts';
+import { migrate } from './migrate.ts';
+import { type Setting, treeOf, valueAt } from './settings.ts';
 
-const maxFileBytes = 1024 * 1024;
+const maxFiles = 256;
 
-/** A configuration, and what in its file was not understood. */
+/** A configuration, and what in its files was not understood. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Keys that were read and mean nothing here, as `file:line: key`. */
   readonly warnings: readonly string[];
+  /** What is set and on its way out. */
+  readonly deprecations: readonly Deprecation[];
+  /** What the files say beside what Berth writes into one itself, in the names of the latest version. */
+  readonly unread: readonly Setting[];
+}
+
+/** Where there is no file. */
+export const emptyConfig = (config: Config): LoadedConfig => ({
+  config,
+  warnings: [],
+  deprecations: [],
+  unread: [],
+});
+
+/** What files say, in the names of the latest version, each laid over those before it. */
+export interface ReadFiles {
+  readonly settings: readonly Setting[];
+  /** As they were read. */
+  readonly files: readonly string[];
+  /** The lowest version among them. */
+  readonly version: number;
 }
 
 /**
- * Reads a configuration file: Berth's own, or containerd's of version 2 or 3.
+ * Reads a configuration file, Berth's own or containerd's of any version, and what it imports.
  * @throws invalid_argument naming file, line and what is allowed; not_found
  */
 export function loadConfig(path: string, base: Config = defaultConfig): LoadedConfig {
-  return parseConfig(readText(path), path, base);
+  return configOf(readFiles(readConfigFile(path)).settings, base);
 }
 
-/** As {@link loadConfig} for a text; `file` names it in errors and warnings. */
+/** As {@link loadConfig} for a text; `file` names it in errors and warnings, and imports are relative to it. */
 export function parseConfig(text: string, file: string, base: Config = defaultConfig): LoadedConfig {
-  const document = parseToml(text, file);
-  const keys = keysByVersion[versionOf(document, text, file)];
-  const warnings: string[] = [];
+  return configOf(readFiles(parseConfigFile(text, file)).settings, base);
+}
+
+/**
+ * A file and its imports, breadth first. One that was read is not read again, so files may import each other.
+ * @throws invalid_argument (an import of a later version than the first file, too many files), not_found
+ */
+export function readFiles(first: ConfigFile): ReadFiles {
+  const merged = new Map<string, Setting>();
+  const read = new Map([[sameFile(first.path), first]]);
+  for (const file of read.values()) {
+    if (file.version > first.version)
+      throw invalidArgument(
+        `${file.path}: drop-in config version ${file.version} higher than root config version ${first.version}`,
+      );
+    mergeInto(merged, migrate(file.settings, file.version));
+    for (const path of file.imports)
+      if (!read.has(sameFile(path))) read.set(sameFile(path), readConfigFile(path));
+    if (read.size > maxFiles)
+      throw invalidArgument(`${first.path}: more than ${maxFiles} files are imported`);
+  }
+  const files = [...read.values()];
+  return {
+    settings: [...merged.values()],
+    files: files.map(({ path }) => path),
+    version: Math.min(...files.map(({ version }) => version)),
+  };
+}
+
+function configOf(settings: readonly Setting[], base: Config): LoadedConfig {
+  const tree = treeOf(settings);
   let config = base;
-  for (const { path, value } of leaves(document, keys)) {
-    const at = `${file}:${lineOf(text, path)}`;
-    const name = path.join('.');
-    const known = Object.hasOwn(keys, name) ? keys[name] : undefined;
-    if (known) config = known.apply(config, checked(known, value, at, path) as never);
-    else warnings.push(`${at}: ${name}`);
+  for (const key of allKeys) {
+    const value = valueAt(tree, key.path);
+    if (value !== undefined) config = key.apply(config, checked(key, value, settings) as never);
   }
-  return { config, warnings };
+  const outside = (list: readonly Key[]) => (one: Setting) =>
+    !list.some(({ path }) => isBelow(one.path, path));
+  const unread = settings.filter(outside(keys));
+  const ignored = unread.filter(outside(allKeys)).filter((one) => !isInert(one));
+  return {
+    config,
+    warnings: ignored.map(({ at, name }) => `${at}: ${name}`),
+    deprecations: deprecationsOf(tree),
+    unread,
+  };
 }
 
-function readText(path: string): string {
-  try {
-    const { size } = statSync(path);
-    if (size > maxFileBytes) throw invalidArgument(`${path}: larger than ${maxFileBytes} bytes`);
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') throw notFound(`configuration file ${path} does not exist`, error);
-    throw error;
-  }
-}
-
-function parseToml(text: string, file: string): Record<string, unknown> {
-  try {
-    return parse(text, { integersAsBigInt: 'asNeeded' });
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    throw invalidArgument(`${file}:${error.line}: ${messageOf(error).split('\n')[0]}`, error);
-  }
-}
-
-function versionOf(document: Record<string, unknown>, text: string, file: string): 2 | 3 {
-  const version = document.version ?? 3;
-  if (version === 2 || version === 3) return version;
-  throw invalidArgument(`${file}:${lineOf(text, ['version'])}: version must be 2 or 3`);
-}
-
-function checked(key: Key, value: unknown, at: string, path: readonly string[]): unknown {
+function checked(key: Key, value: unknown, settings: readonly Setting[]): unknown {
   try {
     return key.check(value);
   } catch (error) {
-    throw invalidArgument(`${at}: ${path.join('.')} ${messageOf(error)}`, error);
-  }
-}
-
-interface Leaf {
-  readonly path: readonly string[];
-  readonly value: unknown;
-}
-
-/** Every key that is set, tables opened up. */
-function* leaves(
-  table: object,
-  keys: Readonly<Record<string, Key>>,
-  prefix: readonly string[] = [],
-): Generator<Leaf> {
-  for (const [name, value] of Object.entries(table)) {
-    const path = [...prefix, name];
-    if (prefix.length === 0 && name === 'version') continue;
-    const isTable =
-      typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-    if (isTable && !Object.hasOwn(keys, path.join('.'))) yield* leaves(value, keys, path);
-    else yield { path, value };
+    const setting = settings.findLast(({ path }) => isBelow(path, key.path));
+    const name = setting?.path.length === key.path.length ? setting.name : dotted(key.path);
+    throw invalidArgument(`${setting?.at}: ${name} ${messageOf(error)}`, error);
   }
 }

@@ -1,4 +1,5 @@
-import type { ProxyPlugin } from './config.ts';
+import { messageOf } from '../../errors/error.ts';
+import type { CriRuntime, ProxyPlugin } from './config.ts';
 
 /** Checks one value of a configuration file. Returns it in the shape of Config, or throws a RangeError that says what is allowed. */
 export type Check<T> = (value: unknown) => T;
@@ -105,12 +106,13 @@ function proxyPlugin(name: string, value: unknown): ProxyPlugin {
     type,
     address: absolutePath(107)(path),
     capabilities,
-    exports: exports as Readonly<Record<string, string>>,
+    exports: { ...(exports as Readonly<Record<string, string>>) },
   };
 }
 
-const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Whether a value of a TOML file is a table. */
+export const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 
 const units: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -121,6 +123,56 @@ const units: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
 };
+
+/** An absolute path, or '' for the default. */
+export const optionalPath =
+  (maxBytes = 4095): Check<string> =>
+  (value) =>
+    value === '' ? '' : absolutePath(maxBytes)(value);
+
+/** Where to listen on this machine: a path (`unix://` is allowed before it), port of a loopback address, or '' for nowhere. */
+export const listenAddress: Check<string> = (value) => {
+  if (typeof value === 'string' && /^(unix:\/\/)?\//.test(value))
+    return absolutePath(107)(value.replace(/^unix:\/\//, ''));
+  const isLocal = typeof value === 'string' && /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$|^$/.test(value);
+  return isLocal ? hostAndPort(value) : refuse('an absolute path, 127.0.0.1:port of this machine, or empty');
+};
+
+/** Plug-ins by their full names; containerd's own check. */
+export const pluginUris: Check<readonly string[]> = (value) =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string' && one.includes('.'))
+    ? value
+    : refuse('an array of full plug-in names such as "io.containerd.grpc.v1.cri"');
+
+/** Settings of an environment: `["KEY=value"]`. */
+export const environment: Check<readonly string[]> = (value) =>
+  Array.isArray(value) &&
+  value.length <= 256 &&
+  value.every((one) => typeof one === 'string' && /^[A-Za-z_]\w*=[^\0]{0,4096}$/.test(one))
+    ? value
+    : refuse('an array of at most 256 words such as "KEY=value"');
+
+/** The CRI's table of runtimes. */
+export const criRuntimes: Check<Readonly<Record<string, CriRuntime>>> = (value) => {
+  if (!isTable(value)) return refuse('a table of runtimes');
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, criRuntime(name, one)]));
+};
+
+function criRuntime(name: string, value: unknown): CriRuntime {
+  if (!isTable(value)) return refuse('made of tables');
+  const { runtime_type: type = '', runtime_path: path = '', options = {}, ...rest } = value;
+  const of = `runtimes.${name}`;
+  if (typeof type !== 'string') return refuse(`made of runtimes with names as types (${of}.runtime_type)`);
+  if (!isTable(options)) return refuse(`made of runtimes with tables as options (${of}.options)`);
+  if (path !== '' && !(typeof path === 'string' && path.startsWith('/')))
+    return refuse(`made of runtimes with absolute paths (${of}.runtime_path)`);
+  try {
+    binary(options.BinaryName ?? '');
+  } catch (error) {
+    return refuse(`made of runtimes with programs (${of}.options.BinaryName ${messageOf(error)})`);
+  }
+  return { ...rest, runtime_type: type, runtime_path: path as string, options: { ...options } };
+}
 
 /** A Go duration such as `100ms` or `1m30s`, in milliseconds, up to 24 hours. */
 export const durationMs: Check<number> = (value) => {
