@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http2';
 import type { Caller, Context, Log } from '../async/context.ts';
 import { leaseHeader, namespaceHeader, parseLease, parseNamespace } from './headers.ts';
 
@@ -20,9 +19,12 @@ export interface CallInfo {
   readonly ctx: Context;
 }
 
+/** Names and values in turn, as they came. */
+export type RawHeaders = readonly string[];
+
 /** The context of a call. @throws invalid_argument for malformed headers */
 export function contextOf(
-  headers: IncomingHttpHeaders,
+  headers: RawHeaders,
   signal: AbortSignal,
   log: Log,
   peer: Peer | undefined,
@@ -39,9 +41,10 @@ export function contextOf(
 const callerOf = (peer: Peer | undefined): Caller =>
   peer === undefined ? { kind: 'grpc' } : { kind: 'grpc', uid: peer.uid, pid: peer.pid };
 
-function header(headers: IncomingHttpHeaders, name: string): string | undefined {
-  const value = headers[name];
-  return typeof value === 'string' ? value : value?.[0];
+/** The first of a header's values: containerd's clients put the latest in front of the earlier ones, and BuildKit sends two. */
+function header(headers: RawHeaders, name: string): string | undefined {
+  const at = headers.findIndex((word, i) => i % 2 === 0 && word === name);
+  return at === -1 ? undefined : headers[at + 1];
 }
 
 /** Adds the request's id and method to every line. */

@@ -7,7 +7,7 @@ import {
 import type net from 'node:net';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type Log, silentLog } from '../async/context.ts';
-import { type CallInfo, contextOf, type Peer, requestLog } from './grpc-call.ts';
+import { type CallInfo, contextOf, type Peer, type RawHeaders, requestLog } from './grpc-call.ts';
 import { GrpcExchange } from './grpc-exchange.ts';
 import { parseEncoding } from './grpc-frame.ts';
 import { type Handler, handlerOf } from './grpc-handlers.ts';
@@ -84,7 +84,7 @@ export class GrpcServer {
     const session = performServerHandshake(socket, sessionOptions);
     this.#sessions.set(session, socket);
     session.setLocalWindowSize(connectionWindowBytes);
-    session.on('stream', (stream, headers) => this.#stream(stream, headers, peer));
+    session.on('stream', (stream, headers, _flags, raw) => this.#stream(stream, headers, raw, peer));
     for (const emitter of [socket, session])
       emitter.on('error', (error: Error) => this.#log.debug({ error: error.message }, 'connection failed'));
     socket.once('close', () => {
@@ -121,16 +121,26 @@ export class GrpcServer {
     this.#methods.set(`/${service}/${method.name}`, { service, name: method.name, handle });
   }
 
-  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer | undefined): void {
+  #stream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: RawHeaders,
+    peer: Peer | undefined,
+  ): void {
     const refusal = httpRefusal(headers);
-    if (refusal === undefined) void this.#call(new GrpcExchange(stream), headers, peer);
+    if (refusal === undefined) void this.#call(new GrpcExchange(stream), headers, raw, peer);
     else {
       stream.on('error', () => {});
       stream.respond({ ':status': refusal }, { endStream: true });
     }
   }
 
-  async #call(exchange: GrpcExchange, headers: IncomingHttpHeaders, peer: Peer | undefined): Promise<void> {
+  async #call(
+    exchange: GrpcExchange,
+    headers: IncomingHttpHeaders,
+    raw: RawHeaders,
+    peer: Peer | undefined,
+  ): Promise<void> {
     try {
       const path = headers[':path'] ?? '';
       const method = this.#methods.get(path);
@@ -142,7 +152,7 @@ export class GrpcServer {
       exchange.setEncoding(parseEncoding(headers['grpc-encoding']?.toString()));
       const timeoutMs = parseTimeout(headers['grpc-timeout']);
       if (timeoutMs !== undefined) exchange.setDeadline(timeoutMs);
-      await this.#run(method, exchange, headers, peer);
+      await this.#run(method, exchange, raw, peer);
       exchange.finish({ code: Code.ok, message: '' });
     } catch (error) {
       exchange.finish(toStatus(error));
@@ -153,7 +163,7 @@ export class GrpcServer {
   async #run(
     { service, name, handle }: ServedMethod,
     exchange: GrpcExchange,
-    headers: IncomingHttpHeaders,
+    headers: RawHeaders,
     peer: Peer | undefined,
   ): Promise<void> {
     const requestId = ++this.#lastRequest;

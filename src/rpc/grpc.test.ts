@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
+import http2 from 'node:http2';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -109,6 +112,25 @@ describe('gRPC server and client over a unix socket', () => {
     await client.info({ digest: 'a' });
     assert.equal(seen.contexts.at(-1)?.namespace, '');
     assert.equal(seen.contexts.at(-1)?.lease, undefined);
+  });
+
+  it('takes the first of several values of a header', async () => {
+    const session = http2.connect('http://localhost', {
+      createConnection: () => net.connect(path.join(dir, 's')),
+    });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/containerd.services.content.v1.Content/Info',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'containerd-namespace': ['latest', 'earlier'],
+      'containerd-lease': ['l2', 'l1'],
+    });
+    const emptyRequest = Buffer.alloc(5);
+    stream.end(emptyRequest);
+    await once(stream.resume(), 'end');
+    session.close();
+    assert.deepEqual([seen.contexts.at(-1)?.namespace, seen.contexts.at(-1)?.lease], ['latest', 'l2']);
   });
 
   it('refuses namespaces that are no identifiers', async () => {
