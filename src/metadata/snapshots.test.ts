@@ -102,6 +102,17 @@ test('a creation that fails leaves neither record nor directories', async () => 
   await sn.prepare(ctx, 'k', '');
 });
 
+test('a creation that nobody waits for any more leaves nothing', async () => {
+  await using subject = await MetadataSubject.open();
+  const { snapshots: sn, driver } = subject;
+  const caller = new AbortController();
+  driver.creating = () => caller.abort(new Error('gone'));
+  await assert.rejects(sn.prepare({ ...subject.context(), signal: caller.signal }, 'k', ''), /gone/);
+  assert.deepEqual(await sn.list(subject.context()), []);
+  await sn.cleanup(subject.context());
+  assert.equal(driver.directories.size, 0);
+});
+
 test('a parentless snapshot can be put on a parent when it is committed', async () => {
   await using subject = await MetadataSubject.open();
   const { snapshots: sn } = subject;

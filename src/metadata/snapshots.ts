@@ -169,6 +169,8 @@ export class SnapshotRecords implements Snapshotter {
       throw targetExists(target);
     }
     const mounts = await this.#named(this.#keeper.driver.mounts(snapshot));
+    // A driver may have been long about it: what nobody waits for any more would be nobody's.
+    ctx.signal.throwIfAborted();
     await this.#records.db.write((tx) => recordReady(tx, place, wanted, row.id));
     undo.move();
     return mounts;

@@ -28,12 +28,15 @@ export class MemoryDriver implements SnapshotDriver {
   readonly directories = new Map<number, DriverSnapshot>();
   /** Set to make the next creation fail. */
   failure: Error | undefined;
+  /** Called while a creation is under way. */
+  creating: () => void = () => {};
 
   constructor(name = 'overlayfs') {
     this.name = name;
   }
   async create(snapshot: DriverSnapshot): Promise<undefined> {
     this.directories.set(snapshot.id, snapshot);
+    this.creating();
     if (this.failure) throw this.failure;
   }
   async mounts({ id, parents, kind }: DriverSnapshot) {
