@@ -22,7 +22,11 @@ async function sendSignal(task: Task, process: TaskProcess, signal: number, all:
   const { init, runtime, request } = task;
   if (!all && init.status !== 'paused') return process.signal(signal);
   if (init.status === 'stopped') throw alreadyFinished();
-  await runtime.kill(request.id, signal, all);
+  await runtime.kill(request.id, signal, all).catch((refusal: unknown) => {
+    // runsc signals nothing that was not started, which would be there for ever when its start has failed.
+    if (signal !== SIGKILL || init.status !== 'created') throw refusal;
+    init.signal(signal);
+  });
   // A frozen process dies only once it runs again; runc sees to that, crun does not.
   if (signal === SIGKILL && init.status === 'paused') await runtime.resume(request.id).catch(() => {});
 }
