@@ -14,25 +14,62 @@ need_ctr_debian() {
 # containerd, its shim and ctr 2.3.4 from Go modules; without Go, 2.1.9 from Debian sid.
 need_containerd() {
   [ -x "$tools/containerd/ctr" ] && return
-  mkdir -p "$tools/containerd"
   if command -v go >/dev/null; then need_containerd_from_go; else need_containerd_from_sid; fi
 }
 
 need_containerd_from_go() {
-  say "building containerd 2.3.4 (a peer to measure against)"
-  local work; work=$(mktemp -d)
-  cp "$top/test/referees/go.mod" "$top/test/referees/go.sum" "$work/"
-  (cd "$work" && GOFLAGS=-mod=mod CGO_ENABLED=0 go build -o "$work/out/" \
-    github.com/containerd/containerd/v2/cmd/{ctr,containerd,containerd-shim-runc-v2}) >&2 || die "go build of containerd failed"
-  mv "$work"/out/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
-  mv "$work/out/ctr" "$tools/containerd/ctr"
-  rm -rf "$work"
+  CGO_ENABLED=0 build_go . containerd github.com/containerd/containerd/v2/cmd/{ctr,containerd,containerd-shim-runc-v2}
+}
+
+# build_go PINS DIR ARGUMENT…: what go build makes of the module in test/referees/PINS, whole in $tools/DIR or not at all.
+build_go() {
+  local pins=$top/test/referees/$1 dir=$tools/$2 work; shift 2
+  say "building $(basename "$dir")"
+  work=$(mktemp -d)
+  find "$pins" -maxdepth 1 -type f -name '*go*' -exec cp -t "$work" {} +
+  mkdir -p "$dir.new"
+  (cd "$work" && GOFLAGS=-mod=mod nice -n 10 go build -o "$dir.new/" "$@") >&2 || die "go build of $(basename "$dir") failed"
+  rm -rf "$dir" "$work"
+  mv "$dir.new" "$dir"
+}
+
+# Referees that exist as Go modules only; without Go their tests are skipped, which they say.
+need_go_referees() {
+  command -v go >/dev/null || { say "no Go here: BuildKit, stargz, runsc and runc 1.3.3 are left out"; return; }
+  need_buildkit
+  need_stargz
+  need_runsc
+  need_runc_133
+}
+
+# buildkitd and buildctl 0.32.0.
+need_buildkit() {
+  [ -x "$tools/buildkit/buildctl" ] || CGO_ENABLED=0 build_go buildkit buildkit github.com/moby/buildkit/cmd/{buildkitd,buildctl}
+}
+
+# The stargz snapshotter's library 0.18.2 behind a socket.
+need_stargz() {
+  need_packages fuse3
+  [ -x "$tools/stargz/stargz" ] || CGO_ENABLED=0 build_go stargz stargz .
+}
+
+# gVisor's OCI runtime.
+need_runsc() {
+  [ -x "$tools/gvisor/runsc" ] || CGO_ENABLED=0 build_go gvisor gvisor gvisor.dev/gvisor/runsc
+}
+
+# runc 1.3.3, which Debian bookworm has not.
+need_runc_133() {
+  [ -x "$tools/runc/runc" ] && return
+  need_packages gcc libc6-dev pkg-config libseccomp-dev
+  CGO_ENABLED=1 build_go runc runc -tags seccomp,netgo,osusergo -ldflags "-extldflags -static" github.com/opencontainers/runc
 }
 
 need_containerd_from_sid() {
   say "unpacking containerd 2.1 of Debian sid (there is no Go here)"
   need_packages debootstrap
   local root=$tools/sid
+  mkdir -p "$tools/containerd"
   [ -x "$root/usr/bin/ctr" ] || { rm -rf "$root"; debootstrap --variant=minbase --include=containerd sid "$root" >&2; }
   cp "$root"/usr/bin/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
   cp "$root/usr/bin/ctr" "$tools/containerd/ctr"

@@ -53,10 +53,7 @@ before(async () => {
   soci = new Soci(registry.caFile);
   await indexImage();
   await soci.start();
-  const exports = '{ root = "/nowhere", enable_remote_snapshot_annotations = "true" }';
-  daemon = await startDaemon({
-    config: `[proxy_plugins.soci]\ntype = "snapshot"\naddress = "${soci.address}"\nexports = ${exports}\n`,
-  });
+  daemon = await startDaemon({ config: soci.plugin('soci') });
 });
 after(async () => {
   await daemon?.[Symbol.asyncDispose]();
@@ -94,6 +91,46 @@ test('one that is killed delays nobody else and says so to who needs it; restart
     (await run(ctr2, ['-a', daemon.address, 'run', '--rm', '--snapshotter', 'soci', image, 'again', 'true']))
       .status !== 0
   );
+});
+
+test('one that is killed and restarted under a running container: the container is whole in the API, the daemon too', async () => {
+  const lazily = ['--snapshotter', 'soci', image];
+  await ctr('run', '-d', ...lazily, 'stays', 'sleep', '100000');
+  await soci.kill();
+  assert.match(await ctr('tasks', 'ls'), /stays +\d+ +RUNNING/);
+  assert.match(await ctr('tasks', 'metrics', 'stays'), /memory/i);
+  await soci.start();
+  assert.match(await ctr('tasks', 'ls'), /stays +\d+ +RUNNING/);
+  await daemon.restart('SIGKILL');
+  assert.match(await ctr('tasks', 'ls'), /stays +\d+ +RUNNING/);
+  assert.equal(await ctr('run', '--rm', ...lazily, 'fresh', 'cat', '/hello'), 'lazily');
+  await ctr('tasks', 'rm', '-f', 'stays');
+  await ctr('containers', 'rm', 'stays');
+});
+
+test('one that hangs holds up those who use it, and nobody else', async () => {
+  soci.signal('SIGSTOP');
+  try {
+    const waits = [
+      '-a',
+      daemon.address,
+      '--timeout',
+      '2s',
+      'run',
+      '--rm',
+      '--snapshotter',
+      'soci',
+      image,
+      'w',
+      'true',
+    ];
+    const refused = await run(ctr2, waits);
+    assert.match(refused.stderr, /deadline exceeded/i);
+    assert.equal(await ctr('run', '--rm', image, 'whole', 'echo', 'fine'), 'fine');
+  } finally {
+    soci.signal('SIGCONT');
+  }
+  assert.equal(await ctr('run', '--rm', '--snapshotter', 'soci', image, 'on', 'cat', '/hello'), 'lazily');
 });
 
 test('what is removed here goes there, children before their parents', async () => {

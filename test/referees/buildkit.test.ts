@@ -1,0 +1,117 @@
+// BuildKit 0.32.0 with the containerd worker alone. BERTH_REFEREE_PEER=containerd runs the same against containerd 2.3.4.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Buildkit, buildkitd } from '../kit/buildkit.ts';
+import { violationsAtRest } from '../kit/checker.ts';
+import { TestContainerd } from '../kit/containerd.ts';
+import { startDaemon, TestDaemon } from '../kit/daemon.ts';
+import { removeCgroups } from '../kit/leftovers.ts';
+import { ctr2 } from '../kit/paths.ts';
+import { TestRegistry } from '../kit/registry.ts';
+import { output, run } from '../kit/run.ts';
+import { until } from '../runtime/harness.ts';
+import { type Bench, checks } from './buildkit-checks.ts';
+
+const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
+const namespaces = [`bk${process.pid}a`, `bk${process.pid}b`];
+
+describe('BuildKit', {
+  skip: buildkitd === undefined ? 'there was no Go to build BuildKit with' : false,
+}, () => {
+  let registry: TestRegistry;
+  let daemon: TestDaemon | TestContainerd;
+  let benches: Bench[];
+
+  before(async () => {
+    registry = await TestRegistry.start();
+    const base = await registry.pushBusybox();
+    daemon = onContainerd ? await new TestContainerd('2.3').start() : await startDaemon();
+    const { address } = daemon;
+    benches = await Promise.all(
+      namespaces.map(async (namespace) => ({
+        buildkit: await new Buildkit({ address, namespace, registry: registry.host }).start(),
+        base,
+        registry: registry.host,
+        own: namespace,
+        ctr: (...words: string[]) => output(ctr2, ['-a', address, '-n', namespace, ...words]),
+      })),
+    );
+  });
+  after(async () => {
+    for (const { buildkit } of benches ?? []) await buildkit[Symbol.asyncDispose]();
+    await daemon?.[Symbol.asyncDispose]();
+    await registry?.[Symbol.asyncDispose]();
+    removeCgroups(namespaces);
+  });
+
+  const restart = async (): Promise<void> => {
+    await daemon.stop('SIGKILL');
+    await daemon.start();
+    for (const { buildkit } of benches) await buildkit.reconnected();
+  };
+  const dockerfile = (bench: Bench, ...lines: string[]) => ({
+    Dockerfile: [`FROM ${bench.base}`, ...lines].join('\n'),
+  });
+
+  describe('two at once', { concurrency: true }, () => {
+    for (const side of [0, 1]) {
+      describe(`${side + 1} of 2`, { concurrency: false }, () => {
+        for (const [name, check] of Object.entries(checks))
+          test(name, () => check(benches[side] ?? assert.fail('no bench')));
+      });
+    }
+  });
+
+  test('the daemon killed with -9 between builds: what was built stays cached, the rest is built', async () => {
+    for (const bench of benches) {
+      const step = `RUN echo before the kill of ${bench.own}`;
+      await bench.buildkit.build(dockerfile(bench, step));
+      await restart();
+      const log = await bench.buildkit.build(dockerfile(bench, step, `RUN echo after it ${bench.own}`));
+      assert.match(log, /CACHED/);
+      assert.match(log, new RegExp(`after it ${bench.own}`));
+    }
+  });
+
+  test('the daemon killed with -9 under a RUN: it goes on, and so do builds', async () => {
+    const [bench = assert.fail('no bench')] = benches;
+    const building = bench.buildkit.tryBuild(dockerfile(bench, 'RUN sleep 1000'));
+    const tasks = () => bench.ctr('tasks', 'ls');
+    await until(async () => /RUNNING/.test(await tasks()), 'the RUN');
+    const before = await tasks();
+    await restart();
+    assert.equal(await tasks(), before);
+    const [task = ''] = (await bench.ctr('tasks', 'ls', '-q')).split('\n');
+    await bench.ctr('tasks', 'kill', '-s', 'KILL', task);
+    await building;
+    // BuildKit may have given up on it: then it removes nothing, with any containerd.
+    for (const words of [
+      ['tasks', 'rm', '-f'],
+      ['containers', 'rm'],
+    ])
+      await run(ctr2, ['-a', daemon.address, '-n', bench.own, ...words, task]);
+    assert.match(await bench.buildkit.build(dockerfile(bench, `RUN echo on with ${bench.own}`)), /on with/);
+  });
+
+  test('after a prune nothing is left: no content, snapshots, leases, containers, images', async () => {
+    for (const { buildkit, ctr } of benches) {
+      const done = await buildkit.buildctl('prune-histories');
+      assert.equal(done.status, 0, done.stderr);
+      await buildkit.prune();
+      assert.deepEqual(await buildkit.usage(), []);
+      assert.deepEqual(
+        await Promise.all(
+          [
+            ['content', 'ls', '-q'],
+            ['leases', 'ls', '-q'],
+            ['containers', 'ls', '-q'],
+            ['images', 'ls', '-q'],
+          ].map((words) => ctr(...words)),
+        ),
+        ['', '', '', ''],
+      );
+      assert.equal((await ctr('snapshots', 'ls')).split('\n').length, 1);
+    }
+    if (daemon instanceof TestDaemon) assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
+  });
+});
