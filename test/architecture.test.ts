@@ -15,6 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   events: ['errors', 'async', 'oci', 'gen'],
   content: ['errors', 'async', 'oci'],
   layers: ['errors', 'async', 'sys', 'oci'],
+  paths: ['errors', 'sys', 'layers'],
   snapshots: ['errors', 'async', 'sys', 'oci', 'layers'],
   mounts: ['errors', 'async', 'sys', 'oci'],
   metadata: ['errors', 'async', 'oci', 'events', 'content', 'snapshots', 'mounts'],
@@ -27,6 +28,7 @@ const mayImport: Record<string, readonly string[]> = {
     'events',
     'content',
     'layers',
+    'paths',
     'snapshots',
     'metadata',
     'registry',
@@ -75,7 +77,7 @@ const mayImport: Record<string, readonly string[]> = {
     'services',
   ],
   client: ['errors', 'rpc', 'gen', 'oci'],
-  cli: ['client', 'errors', 'oci'],
+  cli: ['client', 'errors', 'oci', 'paths'],
   gen: [],
 };
 

@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'wait until containers end, print their exit statuses',
     load: () => import('./commands/wait.ts'),
   },
+  cp: {
+    summary: 'copy files into a container, or out of one',
+    load: () => import('./commands/cp.ts'),
+  },
   rename: { summary: 'give a container another name', load: () => import('./commands/rename.ts') },
   update: { summary: 'change the limits of containers', load: () => import('./commands/update.ts') },
   stats: { summary: 'show what containers use, live', load: () => import('./commands/stats.ts') },

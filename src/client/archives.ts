@@ -1,16 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  DataSchema,
   ImageExportStreamSchema,
   ImageImportStreamSchema,
   ImageStoreSchema,
-  WindowUpdateSchema,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Platform } from '../oci/platform.ts';
+import { download, upload } from './byte-transfers.ts';
 import type { Connection } from './connection.ts';
 import { toPlatform } from './convert.ts';
-import { type MessageStream, openStream } from './streams.ts';
-import { endOf, runTransfer, type TransferProgress } from './transfer.ts';
+import { endOf, type TransferProgress } from './transfer.ts';
 
 /** How to load an archive; `labels` go on the image records. */
 export interface LoadOptions {
@@ -31,25 +29,16 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What containerd puts into one message. */
-const chunkBytes = 32 * 1024;
-const windowBytes = 1024 * 1024;
-
 /** Sends an archive by an import stream; an event `saved` names each image. Leaving the iteration early cancels it. */
 export function loadArchive(
   connection: Connection,
   archive: AsyncIterable<Uint8Array>,
   options: LoadOptions,
 ): AsyncGenerator<TransferProgress, void, void> {
-  return runTransfer(connection, options.signal, async ({ signal, fail }) => {
-    const stream = await openStream(connection, 'import', signal);
-    void sendAll(stream, archive).catch(fail);
-    const source = create(ImageImportStreamSchema, { stream: stream.id });
-    return {
-      source: endOf(ImageImportStreamSchema, source),
-      destination: endOf(ImageStoreSchema, storeOf(options)),
-    };
-  });
+  return upload(connection, 'import', archive, options.signal, (stream) => ({
+    source: endOf(ImageImportStreamSchema, create(ImageImportStreamSchema, { stream })),
+    destination: endOf(ImageStoreSchema, storeOf(options)),
+  }));
 }
 
 function storeOf({ baseName, labels, platforms = [], snapshotter = '' }: LoadOptions) {
@@ -72,56 +61,16 @@ function storeOf({ baseName, labels, platforms = [], snapshotter = '' }: LoadOpt
   });
 }
 
-/** Sends as the daemon grants windows, then ends the stream. */
-async function sendAll(stream: MessageStream, archive: AsyncIterable<Uint8Array>): Promise<void> {
-  const windows = stream.receive(WindowUpdateSchema)[Symbol.asyncIterator]();
-  let window = 0;
-  for await (const bytes of archive)
-    for (let at = 0; at < bytes.byteLength; ) {
-      while (window <= 0) {
-        const next = await windows.next();
-        if (next.done === true) return; // the daemon has what it needs, or says in its answer what is wrong
-        window += next.value.update;
-      }
-      const data = bytes.slice(at, at + Math.min(chunkBytes, window));
-      stream.send(DataSchema, create(DataSchema, { data }));
-      window -= data.byteLength;
-      at += data.byteLength;
-    }
-  await stream[Symbol.asyncDispose]();
-}
-
 /**
  * The bytes of an archive with these images. Leaving the iteration early cancels the export.
  * @throws not_found (image, platform), invalid_argument (content that is not here), data_loss
  */
-export async function* saveArchive(
+export function saveArchive(
   connection: Connection,
   names: readonly string[],
   { platforms = [], signal }: SaveOptions,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const opened = Promise.withResolvers<MessageStream>();
-  opened.promise.catch(() => {});
-  const steps = runTransfer(connection, signal, async (scope) => {
-    const stream = await openStream(connection, 'export', scope.signal);
-    opened.resolve(stream);
-    return endsOf(names, platforms, stream.id);
-  });
-  const finished = drain(steps);
-  finished.catch((error) => opened.reject(error));
-  try {
-    yield* receiveAll(await opened.promise);
-  } catch (error) {
-    await finished; // says what went wrong
-    throw error;
-  } finally {
-    await steps.return();
-  }
-  await finished;
-}
-
-async function drain(steps: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of steps);
+  return download(connection, 'export', signal, (stream) => endsOf(names, platforms, stream));
 }
 
 function endsOf(names: readonly string[], platforms: readonly Platform[] | 'all', stream: string) {
@@ -135,17 +84,4 @@ function endsOf(names: readonly string[], platforms: readonly Platform[] | 'all'
     source: endOf(ImageStoreSchema, source),
     destination: endOf(ImageExportStreamSchema, destination),
   };
-}
-
-async function* receiveAll(stream: MessageStream): AsyncGenerator<Uint8Array, void, void> {
-  let granted = windowBytes;
-  const grant = (update: number) => stream.send(WindowUpdateSchema, create(WindowUpdateSchema, { update }));
-  grant(granted);
-  for await (const { data } of stream.receive(DataSchema)) {
-    yield data;
-    granted -= data.byteLength;
-    if (granted > windowBytes / 2) continue;
-    grant(windowBytes);
-    granted += windowBytes;
-  }
 }

@@ -19,6 +19,12 @@ import {
   toCreateRequest,
   toLimits,
 } from './container-options.ts';
+import {
+  type CopyFromOptions,
+  type CopyToOptions,
+  readContainerPath,
+  writeContainerPath,
+} from './container-paths.ts';
 import { fromAny, toDate } from './convert.ts';
 
 /** Container records, and Berth's own verbs on whole containers. What runs is a task: see Tasks. */
@@ -44,6 +50,23 @@ export interface Containers {
   endSteps(id: string, options?: CallOptions): Promise<EndStep[]>;
   /** Lines that a container created with `logs` wrote; with `follow` until it ends or the loop is left. */
   logs(id: string, options?: LogOptions): AsyncIterable<LogEntry>;
+  /**
+   * What is at a path in a container as a tar, running or not: its own name on top, or `./` where the path ends in `/` or
+   * `/.`. Symlinks at its end are not followed, those on the way stay inside. Leaving the loop cancels it.
+   * @throws not_found (container, path), invalid_argument, failed_precondition (files of the kernel, or of a mount of a
+   *   container that does not run), unavailable (it ended just now)
+   */
+  copyFrom(id: string, path: string, options?: CopyFromOptions): AsyncIterable<Uint8Array>;
+  /**
+   * Puts the members of a plain tar into a directory that is there, running or not. Files replace files, never directories.
+   * @throws as {@link copyFrom}; resource_exhausted (disk, limits); what was written until then stays
+   */
+  copyTo(
+    id: string,
+    path: string,
+    archive: AsyncIterable<Uint8Array>,
+    options?: CopyToOptions,
+  ): Promise<void>;
   /** FIFOs for the streams of a process about to be created. */
   makeStdio(
     id: string,
@@ -164,6 +187,10 @@ function verbs(connection: Connection) {
       return steps.map(({ at, step, error }) => ({ at: toDate(at), step, error }));
     },
     logs: (id: string, options: LogOptions = {}) => readLogs(connection, id, options),
+    copyFrom: (id: string, path: string, options?: CopyFromOptions) =>
+      readContainerPath(connection, id, path, options),
+    copyTo: (id: string, path: string, archive: AsyncIterable<Uint8Array>, options?: CopyToOptions) =>
+      writeContainerPath(connection, id, path, archive, options),
     async makeStdio(id: string, wanted: Parameters<Containers['makeStdio']>[1], options?: CallOptions) {
       const response = await service.makeStdio({ containerId: id, ...wanted }, connection.unary(options));
       return { stdin: response.stdin, stdout: response.stdout, stderr: response.stderr };

@@ -59,6 +59,7 @@ export type {
   ProcessOptions,
   StdioPaths,
 } from './container-options.ts';
+export type { CopyFromOptions, CopyToOptions } from './container-paths.ts';
 export type { Containers, CreatedContainer, EndStep } from './containers.ts';
 export { decodeEvent, type Events } from './events.ts';
 export type { CommitOptions, Images } from './images.ts';

@@ -59,7 +59,7 @@ export function serviceBindings(
     leasesService(metadata.leases),
     mountsService(metadata.mounts),
     streamingService(streams),
-    transferService(transfers, streams),
+    transferService(transfers, streams, { containers: metadata.containers, tasks }),
     berthContainersService(containers, tasks),
     berthCheckpointsService(
       {

@@ -185,6 +185,11 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
     return program === undefined ? undefined : this.#foreign.program(program).info(options);
   }
 
+  /** Keeps the task of a container from being made or deleted until disposed. @throws the signal's reason */
+  hold(ctx: Context, id: string): Promise<Disposable> {
+    return this.#bundles.lock(namespaceOf(ctx), id, ctx.signal);
+  }
+
   /** First processes of all tasks in the context's namespace. */
   async list(ctx: Context): Promise<TaskState[]> {
     namespaceOf(ctx);

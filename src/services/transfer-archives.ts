@@ -90,7 +90,7 @@ export function echo(
 const lastBytesMs = 100;
 
 /** Ends the stream whether or not the work succeeds; on success, once everything is on its way. */
-async function sending(stream: NamedStream, work: () => Promise<void>): Promise<void> {
+export async function sending(stream: NamedStream, work: () => Promise<void>): Promise<void> {
   try {
     await work();
     await stream.finish();

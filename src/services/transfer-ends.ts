@@ -1,6 +1,8 @@
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { invalidArgument, messageOf } from '../errors/error.ts';
 import {
+  type ContainerPath,
+  ContainerPathSchema,
   type ImageExportStream,
   ImageExportStreamSchema,
   type ImageImportStream,
@@ -9,6 +11,10 @@ import {
   ImageStoreSchema,
   type OCIRegistry,
   OCIRegistrySchema,
+  type ReadStream,
+  ReadStreamSchema,
+  type WriteStream,
+  WriteStreamSchema,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Platform as WirePlatform } from '../gen/containerd/types/types_pb.ts';
 import type { Any } from '../oci/any.ts';
@@ -42,12 +48,36 @@ export interface ExportEnd {
   readonly label: string;
 }
 
+/** Bytes on their way from the client. */
+export interface ReadEnd {
+  readonly kind: 'read stream';
+  readonly message: ReadStream;
+  readonly label: string;
+}
+
+/** Bytes on their way to the client. */
+export interface WriteEnd {
+  readonly kind: 'write stream';
+  readonly message: WriteStream;
+  readonly label: string;
+}
+
+/** A path in a container. */
+export interface ContainerPathEnd {
+  readonly kind: 'container path';
+  readonly message: ContainerPath;
+  readonly label: string;
+}
+
 /** What a Transfer goes from or to. `label` is how containerd calls it in messages. */
 export type TransferEnd =
   | RegistryEnd
   | ImageStoreEnd
   | ImportEnd
   | ExportEnd
+  | ReadEnd
+  | WriteEnd
+  | ContainerPathEnd
   | { readonly kind: 'other'; readonly label: string };
 
 /** @throws invalid_argument when it is absent or cannot be decoded */
@@ -69,6 +99,18 @@ export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): 
     case ImageExportStreamSchema.typeName: {
       const message = decode(ImageExportStreamSchema, any, role);
       return { kind: 'export stream', message, label: 'Export Stream' };
+    }
+    case ReadStreamSchema.typeName:
+      return { kind: 'read stream', message: decode(ReadStreamSchema, any, role), label: 'Read Stream' };
+    case WriteStreamSchema.typeName:
+      return { kind: 'write stream', message: decode(WriteStreamSchema, any, role), label: 'Write Stream' };
+    case ContainerPathSchema.typeName: {
+      const message = decode(ContainerPathSchema, any, role);
+      return {
+        kind: 'container path',
+        message,
+        label: `Container Path (${message.containerId}:${message.path})`,
+      };
     }
     default:
       return { kind: 'other', label: any.typeUrl };

@@ -48,6 +48,8 @@ export function toWireProgress(
       { event: 'pushed content', name: root, ...desc },
       { event: `Completed push to ${to}`, ...desc },
     ];
+  if (step.phase === 'copying' || step.phase === 'copied')
+    return [{ event: step.phase, name: step.name, progress: BigInt(step.offset) }];
   const sentence = sentences[step.phase];
   if (sentence !== undefined) return [{ event: sentence }];
   if (step.phase === 'warning') return [{ event: `warning: ${step.name}` }];

@@ -5,6 +5,7 @@ import type { ImageStore, OCIRegistry } from '../gen/containerd/types/transfer/t
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { ProgressSender } from '../rpc/stream-progress.ts';
 import type { Streams } from '../rpc/streams.ts';
+import type { ContainerPathParts } from '../transfer/container-path/container-root.ts';
 import { copy } from '../transfer/copy.ts';
 import type { TransferParts } from '../transfer/parts.ts';
 import type { TransferProgress } from '../transfer/progress.ts';
@@ -23,15 +24,21 @@ import {
   type TransferEnd,
   unpacksOf,
 } from './transfer-ends.ts';
+import { pathTransfer } from './transfer-paths.ts';
 import { type EndLabels, toWireProgress } from './transfer-progress.ts';
 
 /**
  * The Transfer service: a registry to the image store is a pull, the image store to a registry a push, a registry to a
  * registry a copy, the image store to itself a tag, an import stream to the image store an import, the image store to an
- * export stream an export, and an import stream to an export stream comes back as it is. Other pairs answer not_implemented in containerd's words, upon which
+ * export stream an export, and an import stream to an export stream comes back as it is. A container path is read to a
+ * stream, written from one, and copied to another. Other pairs answer not_implemented in containerd's words, upon which
  * its clients fall back to doing the work themselves.
  */
-export function transferService(parts: TransferParts, streams: Streams): ServiceBinding {
+export function transferService(
+  parts: TransferParts,
+  streams: Streams,
+  reach: ContainerPathParts,
+): ServiceBinding {
   return bindService(Transfer, {
     async transfer({ source, destination, options }, ctx) {
       const from = parseEnd(source, 'source');
@@ -41,7 +48,9 @@ export function transferService(parts: TransferParts, streams: Streams): Service
         return {};
       }
       await using call = new AsyncDisposableStack();
-      const started = start(parts, streams, ctx, from, to, (end) => endpointOf(streams, ctx, end, call));
+      const started =
+        startPath(parts, reach, streams, ctx, from, to) ??
+        start(parts, streams, ctx, from, to, (end) => endpointOf(streams, ctx, end, call));
       await using progress = progressTo(streams, ctx, options?.progressStream ?? '');
       for await (const step of started.steps)
         for (const update of toWireProgress(step, started.labels, started.root)) progress.send(update);
@@ -55,6 +64,19 @@ interface Started {
   readonly steps: AsyncIterable<TransferProgress>;
   readonly labels: EndLabels;
   readonly root: string;
+}
+
+/** Undefined where neither end is in a container. */
+function startPath(
+  parts: TransferParts,
+  reach: ContainerPathParts,
+  streams: Streams,
+  ctx: Context,
+  from: TransferEnd,
+  to: TransferEnd,
+): Started | undefined {
+  const steps = pathTransfer(parts, reach, streams, ctx, from, to);
+  return steps && { steps, labels: { from: from.label, to: to.label }, root: '' };
 }
 
 /** @throws not_implemented, invalid_argument, not_found (a stream that was never opened) */

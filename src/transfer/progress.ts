@@ -4,7 +4,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
  * What one object of a transfer is doing. A transfer as a whole goes `resolving`, `resolved`, `saved`…, `done`; each
  * manifest and blob goes `waiting`, then `exists`, or `downloading`… and `complete`; each layer that is unpacked goes
  * on to `extracting`… and `extracted`. On the way to a registry it is `pushing`, `uploading`…, `mounted` (another repository
- * lends it), `pushed`. An archive goes `importing`, `saved`…, `imported`, or `exporting`, `exported`. A `warning` is what a registry wants people to know; its text is the name.
+ * lends it), `pushed`. An archive goes `importing`, `saved`…, `imported`, or `exporting`, `exported`. A path of a container goes `copying`…,
+ * `copied`. A `warning` is what a registry wants people to know; its text is the name.
  */
 export type TransferPhase =
   | 'resolving'
@@ -25,6 +26,8 @@ export type TransferPhase =
   | 'imported'
   | 'exporting'
   | 'exported'
+  | 'copying'
+  | 'copied'
   | 'warning';
 
 /** One step of a transfer. Offsets and totals are in bytes, 0 when they mean nothing. */
