@@ -5,6 +5,7 @@ import { daemonContext, silentLog } from '../async/context.ts';
 import {
   AuthResponseSchema,
   AuthType,
+  ContainerPathSchema,
   ImageExportStreamSchema,
   ImageStoreSchema,
   OCIRegistrySchema,
@@ -31,8 +32,12 @@ test('ends of a transfer are known by type, with or without a host in the URL, a
   assert.deepEqual([images.kind, images.label], ['image store', 'Local Image Store (a/b:1)']);
   const archive = parseEnd(any(ImageExportStreamSchema, { stream: 'x' }), 'destination');
   assert.deepEqual([archive.kind, archive.label], ['export stream', 'Export Stream']);
-  const other = parseEnd(any(WriteStreamSchema, { stream: 'x' }), 'destination');
-  assert.deepEqual(other, { kind: 'other', label: 'containerd.types.transfer.WriteStream' });
+  const bytes = parseEnd(any(WriteStreamSchema, { stream: 'x' }), 'destination');
+  assert.deepEqual([bytes.kind, bytes.label], ['write stream', 'Write Stream']);
+  const path = parseEnd(any(ContainerPathSchema, { containerId: 'c', path: '/p' }), 'source');
+  assert.deepEqual([path.kind, path.label], ['container path', 'Container Path (c:/p)']);
+  const other = parseEnd(any(AuthResponseSchema, {}), 'destination');
+  assert.deepEqual(other, { kind: 'other', label: 'containerd.types.transfer.AuthResponse' });
 });
 
 test('an absent end and one that cannot be decoded are invalid', () => {
