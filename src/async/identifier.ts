@@ -9,3 +9,13 @@ export const maxIdentifierLength = 76;
  */
 export const isIdentifier = (text: string): boolean =>
   text.length <= maxIdentifierLength && identifierPattern.test(text);
+
+/** What is wrong with an identifier, in containerd's words; undefined when nothing is. */
+export function identifierFault(text: string): string | undefined {
+  if (text === '') return 'identifier must not be empty';
+  if (isIdentifier(text)) return undefined;
+  const shown = JSON.stringify(text);
+  return text.length > maxIdentifierLength
+    ? `identifier ${shown} greater than maximum length (${maxIdentifierLength} characters)`
+    : `identifier ${shown} must match ${identifierPattern.source}`;
+}

@@ -1,6 +1,13 @@
-import { createRegistry, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
+import {
+  createRegistry,
+  fromBinary,
+  isMessage,
+  type JsonValue,
+  type Message,
+  toJson,
+} from '@bufbuild/protobuf';
 import type { Envelope } from '../events/events.ts';
-import { file_containerd_events_events } from '../gen/containerd/events/events_pb.ts';
+import { ContainerCreateSchema, file_containerd_events_events } from '../gen/containerd/events/events_pb.ts';
 import { Events as EventsService } from '../gen/containerd/services/events/v1/events_pb.ts';
 import { file_containerd_services_images_v1_images } from '../gen/containerd/services/images/v1/images_pb.ts';
 import type { Any } from '../oci/any.ts';
@@ -25,7 +32,21 @@ const registry = createRegistry(file_containerd_events_events, file_containerd_s
 export function decodeEvent(event: Any): JsonValue | undefined {
   const schema = registry.getMessage(typeNameOf(event.typeUrl));
   if (schema === undefined) return undefined;
-  return toJson(schema, fromBinary(schema, event.value), { registry });
+  const message = fromBinary(schema, event.value);
+  const foreign = takeForeignOptions(message);
+  const json = toJson(schema, message, { registry });
+  return foreign === undefined ? json : { ...(json as object), ...foreign };
+}
+
+/** A runtime's options are of any type, its own perhaps: those are shown as bytes, and taken out of the message. */
+function takeForeignOptions(message: Message): { runtime: JsonValue } | undefined {
+  if (!isMessage(message, ContainerCreateSchema)) return undefined;
+  const { name = '', options } = message.runtime ?? {};
+  if (options === undefined || registry.getMessage(typeNameOf(options.typeUrl)) !== undefined)
+    return undefined;
+  delete message.runtime;
+  const value = Buffer.from(options.value).toString('base64');
+  return { runtime: { name, options: { '@type': options.typeUrl, value } } };
 }
 
 async function* subscribe(

@@ -123,7 +123,7 @@ describe('event exchange', () => {
         (e) => isKind(e, 'invalid_argument'),
         bad,
       );
-    const envelope = { timestamp: new Date(0), namespace: 'a', topic, event };
+    const envelope = { timestamp: new Date(Number.NaN), namespace: 'a', topic, event };
     assert.throws(() => exchange.forward(envelope), /timestamp must be set/);
     assert.throws(
       () => exchange.forward({ ...envelope, timestamp: new Date(), namespace: '../a' }),

@@ -1,5 +1,5 @@
 import { type Context, namespaceOf } from '../async/context.ts';
-import { isIdentifier } from '../async/identifier.ts';
+import { identifierFault } from '../async/identifier.ts';
 import { invalidArgument } from '../errors/error.ts';
 import type { Any } from '../oci/any.ts';
 import { envelopeFields } from './envelope-fields.ts';
@@ -29,8 +29,6 @@ export class EventExchange implements Events {
   }
 
   forward(envelope: Envelope): void {
-    const at = envelope.timestamp.getTime();
-    if (!(at > 0)) throw invalidArgument('timestamp must be set on forwarded event');
     this.#deliver(envelope);
   }
 
@@ -51,6 +49,8 @@ export class EventExchange implements Events {
   #deliver(envelope: Envelope): void {
     validateNamespace(envelope.namespace);
     validateTopic(envelope.topic);
+    if (Number.isNaN(envelope.timestamp.getTime()))
+      throw invalidArgument('timestamp must be set on forwarded event');
     if (this.#subscribers.size === 0) return;
     const fields = envelopeFields(envelope);
     for (const subscriber of this.#subscribers) offer(subscriber, envelope, fields);
@@ -67,17 +67,24 @@ function offer({ matches, queue }: Subscriber, envelope: Envelope, fields: Adapt
 }
 
 function validateNamespace(namespace: string): void {
-  if (!isIdentifier(namespace))
-    throw invalidArgument(`event envelope has invalid namespace ${JSON.stringify(namespace)}`);
+  const fault = identifierFault(namespace);
+  if (fault !== undefined) throw invalidArgument(`event envelope has invalid namespace: ${fault}`);
 }
 
 /** Topics are `/part/part…`. */
 function validateTopic(topic: string): void {
-  if (topic === '') throw invalidArgument('topic must not be empty');
-  if (topic.length > maxTopicLength)
-    throw invalidArgument(`topic is longer than ${maxTopicLength} characters`);
-  if (!topic.startsWith('/')) throw invalidArgument(`topic ${JSON.stringify(topic)} must start with '/'`);
-  for (const part of topic.slice(1).split('/'))
-    if (!isIdentifier(part))
-      throw invalidArgument(`topic ${JSON.stringify(topic)} has invalid component ${JSON.stringify(part)}`);
+  const fault = topicFault(topic);
+  if (fault !== undefined) throw invalidArgument(`envelope topic ${JSON.stringify(topic)}: ${fault}`);
+}
+
+function topicFault(topic: string): string | undefined {
+  if (topic === '') return 'must not be empty';
+  if (topic.length > maxTopicLength) return `is longer than ${maxTopicLength} characters`;
+  if (!topic.startsWith('/')) return "must start with '/'";
+  if (topic === '/') return 'must have at least one component';
+  for (const part of topic.slice(1).split('/')) {
+    const fault = identifierFault(part);
+    if (fault !== undefined) return `failed validation on component ${JSON.stringify(part)}: ${fault}`;
+  }
+  return undefined;
 }

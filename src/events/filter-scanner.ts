@@ -1,9 +1,9 @@
 import { invalidArgument } from '../errors/error.ts';
 
-export type TokenKind = 'field' | 'quoted' | 'operator' | 'separator' | 'value' | 'illegal' | 'end';
+type TokenKind = 'field' | 'quoted' | 'operator' | 'separator' | 'value' | 'illegal' | 'end';
 
 /** `text` is as written but for `quoted`, where it is what stands between the quotes, escapes resolved. */
-export interface Token {
+interface Token {
   readonly kind: TokenKind;
   readonly at: number;
   readonly text: string;
@@ -18,6 +18,18 @@ export class FilterScanner {
 
   constructor(input: string) {
     this.#input = input;
+  }
+
+  /** Where the next token, or the space before it, starts. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** The rune there; '' at the end. @throws invalid_argument for a null */
+  peek(): string {
+    const rune = this.#rune(this.#at);
+    if (rune === '\0') throw this.fail(this.#at, 'unexpected null');
+    return rune;
   }
 
   /** The next token; with `value`, everything up to a comma or space is one value. @throws invalid_argument */

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors/error.ts';
-import { FilterScanner, type Token, type TokenKind } from './filter-scanner.ts';
+import { FilterScanner } from './filter-scanner.ts';
 import { compileRegexp } from './regexp.ts';
 
 /** Gives the value of a field path (`['labels', 'a']`) of the thing that is tested; undefined = not present. */
@@ -33,18 +33,17 @@ function compileFilter(text: string): Filter {
 
 class FilterParser {
   readonly #scanner: FilterScanner;
-  #token: Token;
 
   constructor(text: string) {
     this.#scanner = new FilterScanner(text);
-    this.#token = this.#scanner.next();
   }
 
+  /** Spaces may stand before a token, but none before a comma or a dot. */
   selectors(): Filter[] {
     const found = [this.#selector()];
-    while (!this.#is('end')) {
-      if (!this.#is('separator', ',')) throw this.#fail(`unexpected input: ${this.#token.text}`);
-      this.#advance();
+    for (let rune = this.#scanner.peek(); rune !== ''; rune = this.#scanner.peek()) {
+      if (rune !== ',') throw this.#scanner.fail(this.#scanner.at, `unexpected input: ${rune}`);
+      this.#scanner.next();
       found.push(this.#selector());
     }
     return found;
@@ -52,44 +51,31 @@ class FilterParser {
 
   #selector(): Filter {
     const path = [this.#pathPart()];
-    while (this.#is('separator', '.')) {
-      this.#advance();
+    while (this.#scanner.peek() === '.') {
+      this.#scanner.next();
       path.push(this.#pathPart());
     }
-    if (this.#is('operator')) return this.#comparison(path);
-    if (!this.#is('end') && !this.#is('separator', ','))
-      throw this.#fail('expected an operator ("=="|"!="|"~=")');
-    return (adapt) => adapt(path) !== undefined;
+    const isAlone = ['', ','].includes(this.#scanner.peek());
+    return isAlone ? (adapt) => adapt(path) !== undefined : this.#comparison(path);
   }
 
   #pathPart(): string {
-    const { kind, text, quote } = this.#token;
-    if (kind === 'quoted' && quote !== '"') throw this.#fail('invalid quote encountered');
-    if (kind !== 'field' && kind !== 'quoted') throw this.#fail('expected field or quoted');
-    this.#advance();
-    return text;
+    const { kind, text, quote, at } = this.#scanner.next();
+    if (kind === 'quoted' && quote !== '"') throw this.#scanner.fail(at, 'invalid quote encountered');
+    if (kind === 'field' || kind === 'quoted') return text;
+    throw this.#scanner.fail(at, 'expected field or quoted');
   }
 
   #comparison(path: readonly string[]): Filter {
-    const operator = this.#token;
-    if (!isOperator(operator.text)) throw this.#fail(`unsupported operator ${JSON.stringify(operator.text)}`);
-    this.#advance(true);
-    const value = this.#token;
-    if (value.kind !== 'value' && value.kind !== 'quoted') throw this.#fail('expected value or quoted');
-    this.#advance();
-    return comparisons[operator.text](path, value.text);
-  }
-
-  #is(kind: TokenKind, text = this.#token.text): boolean {
-    return this.#token.kind === kind && this.#token.text === text;
-  }
-
-  #advance(value = false): void {
-    this.#token = this.#scanner.next(value);
-  }
-
-  #fail(why: string): Error {
-    return this.#scanner.fail(this.#token.at, why);
+    const operator = this.#scanner.next();
+    if (operator.kind !== 'operator')
+      throw this.#scanner.fail(operator.at, 'expected an operator ("=="|"!="|"~=")');
+    if (!isOperator(operator.text))
+      throw this.#scanner.fail(operator.at, `unsupported operator ${JSON.stringify(operator.text)}`);
+    const value = this.#scanner.next(true);
+    if (value.kind === 'value' || value.kind === 'quoted')
+      return comparisons[operator.text](path, value.text);
+    throw this.#scanner.fail(value.at, 'expected value or quoted');
   }
 }
 

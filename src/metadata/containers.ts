@@ -32,9 +32,10 @@ export class ContainerRecords implements ContainerStore {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Container[]> {
+    const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
     return this.#records.db
-      .all<ContainerRow>('SELECT * FROM containers WHERE namespace = ? ORDER BY id', validNamespace(ctx))
+      .all<ContainerRow>('SELECT * FROM containers WHERE namespace = ? ORDER BY id', namespace)
       .map(fromRow)
       .filter((container) => matches((path) => fieldOf(container, path)));
   }
@@ -77,9 +78,7 @@ export class ContainerRecords implements ContainerStore {
     await this.#records.db.write((tx) => {
       const { changes } = tx.run('DELETE FROM containers WHERE namespace = ? AND id = ?', namespace, id);
       if (changes === 0) {
-        throw notFound(
-          `cannot delete container ${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}: not found`,
-        );
+        throw notFound(`container ${id}: not found`);
       }
       this.#records.changes.deleted();
       publishAfter(this.#records, tx, ctx, makeEvent('containerDelete', { id }));
@@ -131,7 +130,7 @@ function applyPath(change: Change) {
   const wanted = { labels: change.labels ?? {}, extensions: change.extensions ?? {} };
   return (container: NewContainer, path: string): NewContainer => {
     if (path === 'labels') return { ...container, labels: wanted.labels };
-    if (path === 'spec') return { ...container, spec: change.spec };
+    if (path === 'spec') return { ...container, spec: change.spec ?? container.spec };
     if (path === 'extensions') return { ...container, extensions: wanted.extensions };
     if (path === 'image') return { ...container, image: change.image ?? '' };
     if (path === 'snapshotkey') return { ...container, snapshotKey: change.snapshotKey ?? '' };
@@ -169,7 +168,6 @@ function validate(container: NewContainer, context: string): void {
 function faultOf(container: NewContainer): string | undefined {
   if (Object.hasOwn(container.extensions, '')) return 'container.Extension keys must not be zero-length';
   if (container.runtime.name === '') return 'container.Runtime.Name must be set';
-  if (!container.spec) return 'container.Spec must be set';
   if (container.snapshotKey !== '' && container.snapshotter === '') {
     return 'container.Snapshotter must be set if container.SnapshotKey is set';
   }

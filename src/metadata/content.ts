@@ -62,9 +62,10 @@ export class ContentRecords implements ContentStore {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<ContentInfo[]> {
+    const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
     return this.#records.db
-      .all<BlobRow>('SELECT * FROM blobs WHERE namespace = ? ORDER BY digest', validNamespace(ctx))
+      .all<BlobRow>('SELECT * FROM blobs WHERE namespace = ? ORDER BY digest', namespace)
       .map(infoOf)
       .filter((info) => matches((path) => fieldOf(info, path)));
   }

@@ -47,9 +47,10 @@ export class ImageRecords implements ImageStore {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Image[]> {
+    const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
     return this.#records.db
-      .all<Row>('SELECT * FROM images WHERE namespace = ? ORDER BY name', validNamespace(ctx))
+      .all<Row>('SELECT * FROM images WHERE namespace = ? ORDER BY name', namespace)
       .map(fromRow)
       .filter((image) => matches((path) => fieldOf(image, path)));
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Context } from '../async/context.ts';
 import type { ContentWriter, IngestStatus, WriterOptions } from '../content/store.ts';
-import { alreadyExists, invalidArgument, unavailable } from '../errors/error.ts';
+import { alreadyExists, invalidArgument, unavailable, wrap } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobKeeper } from './blob-keeper.ts';
@@ -10,7 +10,15 @@ import { findBlob, findIngest, getIngest, type IngestRow, sharedSize } from './c
 import { RecordedWriter } from './content-writer.ts';
 import type { Tx } from './db.ts';
 import { validNamespace } from './identifiers.ts';
-import { addToLease, ensureNamespace, leaseTypes, type Records, removeFromLease } from './records.ts';
+import {
+  addToLease,
+  ensureNamespace,
+  hasLease,
+  leaseTypes,
+  noLease,
+  type Records,
+  removeFromLease,
+} from './records.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
 const maxRefLength = 1024;
@@ -39,8 +47,8 @@ export class Ingests {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<IngestStatus[]> {
-    const matches = compileFilters(filters);
     const namespace = validNamespace(ctx);
+    const matches = compileFilters(filters);
     const rows = this.#records.db.all<IngestRow>(
       'SELECT * FROM ingests WHERE namespace = ? ORDER BY ref',
       namespace,
@@ -86,6 +94,7 @@ export class Ingests {
     if (!findBlob(this.#records.db, namespace, digest)) return;
     const exists = await this.#records.db.write((tx) => {
       if (!findBlob(tx, namespace, digest)) return false;
+      if (ctx.lease && !hasLease(tx, namespace, ctx.lease)) throw wrap(noLease(), 'unable to lease content');
       addToLease(tx, ctx, namespace, leaseTypes.content, digest);
       this.#records.changes.touch(nodeOf('content', namespace, digest));
       return true;
@@ -109,16 +118,26 @@ export class Ingests {
     const { expected } = options;
     using _lock = expected ? await this.#keeper.lock(expected) : undefined;
     const present = expected ? await this.#keeper.blobs.has(expected) : false;
-    return this.#records.db.write((tx) => this.#putIngest(tx, ctx, namespace, options, present), {
-      durable: false,
-    });
+    const put = (tx: Tx) => this.#putIngest(tx, ctx, namespace, options, present);
+    const { row, dropped } = await this.#records.db.write(put, { durable: false });
+    if (dropped !== undefined) await this.#keeper.blobs.abortIngest(dropped);
+    return row;
   }
 
-  #putIngest(tx: Tx, ctx: Context, namespace: string, options: WriterOptions, present: boolean): IngestRow {
+  /** An ingest that was announced with another total starts again, as in containerd: `dropped` is the key of its bytes. */
+  #putIngest(
+    tx: Tx,
+    ctx: Context,
+    namespace: string,
+    options: WriterOptions,
+    present: boolean,
+  ): { row: IngestRow; dropped: string | undefined } {
     const { ref, expected, total = 0 } = options;
     const size = expected && present ? sharedSize(tx, expected, this.#isolated) : undefined;
     const shared = expected && size !== undefined && (total === 0 || total === size) ? expected : undefined;
-    const old = findIngest(tx, namespace, ref);
+    const before = findIngest(tx, namespace, ref);
+    const restarts = before !== undefined && before.total > 0 && total > 0 && total !== before.total;
+    const old = restarts ? undefined : before;
     const leased = addToLease(tx, ctx, namespace, leaseTypes.ingest, ref);
     ensureNamespace(tx, namespace);
     tx.run(
@@ -126,14 +145,14 @@ export class Ingests {
       namespace,
       ref,
       old?.key ?? randomBytes(16).toString('hex'),
-      shared ? (size ?? 0) : total || (old?.total ?? 0),
+      shared ? (size ?? 0) : (old?.total ?? total),
       expected ?? null,
       shared ?? null,
       leased ? null : Date.now() + dayMs,
       old?.started_at ?? Date.now(),
     );
     this.#records.changes.touch(nodeOf('ingest', namespace, ref));
-    return getIngest(tx, namespace, ref);
+    return { row: getIngest(tx, namespace, ref), dropped: restarts ? before.key : undefined };
   }
 
   async #statusOf(namespace: string, row: IngestRow): Promise<IngestStatus> {

@@ -5,9 +5,10 @@ export type Labels = Readonly<Record<string, string>>;
 const maxBytes = 4096;
 const maxKeyShown = 64;
 
-/** @throws invalid_argument when key and value of a label are longer than 4096 bytes together (containerd's words) */
+/** @throws invalid_argument when a key is empty, or key and value of a label are longer than 4096 bytes together (containerd's words) */
 export function validateLabels(labels: Labels, where: string): void {
   for (const [key, value] of Object.entries(labels)) {
+    if (key === '') throw invalidArgument(`${where}: label key must not be empty: invalid argument`);
     const total = Buffer.byteLength(key) + Buffer.byteLength(value);
     if (total <= maxBytes) continue;
     throw invalidArgument(

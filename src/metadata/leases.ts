@@ -3,11 +3,11 @@ import type { Context } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound, notImplemented } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
 import { isDigest } from '../oci/digest.ts';
-import type { Tx } from './db.ts';
+import type { Reader } from './db.ts';
 import { validNamespace } from './identifiers.ts';
 import { labelField, labelsFromJson, labelsToJson, validateLabels } from './labels.ts';
 import type { Lease, LeaseResource, LeaseStore } from './lease-store.ts';
-import { ensureNamespace, leasedNode, type Records } from './records.ts';
+import { ensureNamespace, hasLease, leasedNode, type Records } from './records.ts';
 
 interface Row {
   id: string;
@@ -27,13 +27,13 @@ export class LeaseRecords implements LeaseStore {
 
   async create(ctx: Context, { id, labels = {} }: Partial<Pick<Lease, 'id' | 'labels'>>): Promise<Lease> {
     const namespace = validNamespace(ctx);
-    validateLabels(labels, 'lease.Labels');
     const createdAt = new Date();
     const lease = { id: id || madeUpId(createdAt), createdAt, labels: labelsFromJson(labelsToJson(labels)) };
     await this.#records.db.write((tx) => {
-      if (exists(tx, namespace, lease.id)) {
+      if (hasLease(tx, namespace, lease.id)) {
         throw alreadyExists(`lease ${JSON.stringify(lease.id)}: already exists`);
       }
+      validateLabels(labels, 'lease.Labels');
       ensureNamespace(tx, namespace);
       const values = [namespace, lease.id, labelsToJson(labels), createdAt.getTime()];
       tx.run('INSERT INTO leases VALUES (?, ?, ?, ?)', ...values);
@@ -52,12 +52,10 @@ export class LeaseRecords implements LeaseStore {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Lease[]> {
+    const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
     return this.#records.db
-      .all<Row>(
-        'SELECT id, labels, created_at FROM leases WHERE namespace = ? ORDER BY id',
-        validNamespace(ctx),
-      )
+      .all<Row>('SELECT id, labels, created_at FROM leases WHERE namespace = ? ORDER BY id', namespace)
       .map(fromRow)
       .filter((lease) => matches((path) => fieldOf(lease, path)));
   }
@@ -98,16 +96,21 @@ export class LeaseRecords implements LeaseStore {
   }
 }
 
-const exists = (db: Pick<Tx, 'get'>, namespace: string, id: string): boolean =>
-  db.get('SELECT 1 FROM leases WHERE namespace = ? AND id = ?', namespace, id) !== undefined;
-
-function mustExist(db: Pick<Tx, 'get'>, namespace: string, id: string): void {
-  if (!exists(db, namespace, id)) throw notFound(`lease ${JSON.stringify(id)}: not found`);
+function mustExist(db: Reader, namespace: string, id: string): void {
+  if (!hasLease(db, namespace, id)) throw notFound(`lease ${JSON.stringify(id)}: not found`);
 }
 
 const madeUpId = (at: Date): string => `${at.getTime()}-${randomBytes(6).toString('base64url')}`;
 
 function validateResource(id: string, type: string): void {
+  validateType(type);
+  if (id === '') throw invalidArgument('resource id must not be empty: invalid argument');
+  if (type === 'content' && !isDigest(id)) {
+    throw invalidArgument(`invalid content resource id ${id.slice(0, 100)}: invalid argument`);
+  }
+}
+
+function validateType(type: string): void {
   const [kind, ...rest] = type.split('/');
   if (kind === 'snapshots') {
     if (rest.length === 1 && rest[0] !== '') return;
@@ -117,9 +120,6 @@ function validateResource(id: string, type: string): void {
     throw notImplemented(`resource type ${type} not supported yet: not implemented`);
   }
   if (rest.length > 0) throw invalidArgument(`invalid resource type ${type}: invalid argument`);
-  if (kind === 'content' && !isDigest(id)) {
-    throw invalidArgument(`invalid content resource id ${id.slice(0, 100)}: invalid argument`);
-  }
 }
 
 const fromRow = ({ id, labels, created_at }: Row): Lease => ({

@@ -13,7 +13,7 @@ export interface NamespaceStore {
   list(ctx: Context): Promise<Namespace[]>;
   /** @throws already_exists, invalid_argument */
   create(ctx: Context, namespace: Namespace): Promise<Namespace>;
-  /** Field paths: labels, labels.<key>. @throws not_found */
+  /** Makes it where it is not there, as containerd does. Field paths: labels.<key>; none = all labels. @throws invalid_argument */
   update(ctx: Context, namespace: Namespace, fieldPaths?: readonly string[]): Promise<Namespace>;
   /** @throws not_found, failed_precondition (not empty; says what is left) */
   delete(ctx: Context, name: string): Promise<void>;

@@ -1,11 +1,11 @@
 import type { Context } from '../async/context.ts';
-import { alreadyExists, failedPrecondition, notFound } from '../errors/error.ts';
+import { alreadyExists, failedPrecondition, invalidArgument, notFound } from '../errors/error.ts';
 import { makeEvent } from '../events/topics.ts';
 import type { Reader } from './db.ts';
 import { validateIdentifier } from './identifiers.ts';
-import { applyLabelPaths, type Labels, labelsFromJson, labelsToJson, validateLabels } from './labels.ts';
+import { type Labels, labelOf, labelsFromJson, labelsToJson, validateLabels, withEntry } from './labels.ts';
 import type { Namespace, NamespaceStore } from './namespace-store.ts';
-import { publishAfter, type Records } from './records.ts';
+import { ensureNamespace, publishAfter, type Records } from './records.ts';
 
 interface Row {
   name: string;
@@ -31,29 +31,28 @@ export class NamespaceRecords implements NamespaceStore {
   async create(ctx: Context, { name, labels }: Namespace): Promise<Namespace> {
     validateIdentifier(name);
     validateLabels(labels, 'namespace.Labels');
-    const created = { name, labels: labelsFromJson(labelsToJson(labels)) };
     await this.#records.db.write((tx) => {
       if (find(tx, name)) throw alreadyExists(`namespace ${JSON.stringify(name)}: already exists`);
       tx.run('INSERT INTO namespaces VALUES (?, ?)', name, labelsToJson(labels));
-      publishAfter(this.#records, tx, ctx, makeEvent('namespaceCreate', created), name);
+      publishAfter(this.#records, tx, ctx, makeEvent('namespaceCreate', eventOf(name, labels)), name);
     });
-    return created;
+    return { name, labels };
   }
 
   async update(
     ctx: Context,
     { name, labels }: Namespace,
-    fieldPaths?: readonly string[],
+    fieldPaths: readonly string[] = [],
   ): Promise<Namespace> {
+    validateIdentifier(name);
     return this.#records.db.write((tx) => {
-      const current = find(tx, name);
-      if (!current) throw notFound(`namespace ${JSON.stringify(name)}: not found`);
-      const wanted = applyLabelPaths(current.labels, labels, fieldPaths, `namespace ${JSON.stringify(name)}`);
+      ensureNamespace(tx, name);
+      const current = find(tx, name)?.labels ?? {};
+      const wanted = fieldPaths.length === 0 ? labels : fieldPaths.reduce(applyPath(labels), current);
       validateLabels(wanted, 'namespace.Labels');
       tx.run('UPDATE namespaces SET labels = ? WHERE name = ?', labelsToJson(wanted), name);
-      const updated = { name, labels: labelsFromJson(labelsToJson(wanted)) };
-      publishAfter(this.#records, tx, ctx, makeEvent('namespaceUpdate', updated), name);
-      return updated;
+      publishAfter(this.#records, tx, ctx, makeEvent('namespaceUpdate', eventOf(name, labels)), name);
+      return { name, labels: labelsFromJson(labelsToJson(wanted)) };
     });
   }
 
@@ -67,13 +66,25 @@ export class NamespaceRecords implements NamespaceStore {
         );
       }
       tx.run('DELETE FROM leases WHERE namespace = ?', name);
-      tx.run('UPDATE ingests SET expires_at = 0 WHERE namespace = ?', name); // with their bytes, by the collector
+      // Out of everybody's sight; the collector removes them, with their bytes.
+      tx.run("UPDATE ingests SET namespace = '', ref = key, expires_at = 0 WHERE namespace = ?", name);
       tx.run('DELETE FROM namespaces WHERE name = ?', name);
       this.#records.changes.deleted();
       publishAfter(this.#records, tx, ctx, makeEvent('namespaceDelete', { name }), name);
     });
   }
 }
+
+/** Events carry the labels as they were sent. */
+const eventOf = (name: string, labels: Labels) => ({ name, labels: { ...labels } });
+
+const applyPath =
+  (wanted: Labels) =>
+  (labels: Labels, path: string): Labels => {
+    const key = path.slice('labels.'.length);
+    if (path.startsWith('labels.')) return withEntry(labels, key, labelOf(wanted, key));
+    throw invalidArgument(`cannot update ${JSON.stringify(path)} field`);
+  };
 
 /** What keeps a namespace from being deleted, in containerd's words. */
 function contentsOf(db: Reader, name: string): string[] {

@@ -3,7 +3,7 @@ import { notFound } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { TopicEvent } from '../events/topics.ts';
 import { type Changes, type NodeType, nodeOf } from './changes.ts';
-import type { Db, Tx } from './db.ts';
+import type { Db, Reader, Tx } from './db.ts';
 
 /** What every record store stands on. */
 export interface Records {
@@ -38,12 +38,14 @@ export function publishAfter(
 export const leaseTypes = { content: 'content', ingest: 'ingests', image: 'images' } as const;
 export const snapshotLeaseType = (snapshotter: string): string => `snapshots/${snapshotter}`;
 
+export const hasLease = (db: Reader, namespace: string, id: string): boolean =>
+  db.get('SELECT 1 FROM leases WHERE namespace = ? AND id = ?', namespace, id) !== undefined;
+export const noLease = () => notFound('lease does not exist: not found');
+
 /** Adds a resource to the caller's lease, if there is one. @returns whether. @throws not_found (unknown lease) */
 export function addToLease(tx: Tx, ctx: Context, namespace: string, type: string, id: string): boolean {
   if (!ctx.lease) return false;
-  if (!tx.get('SELECT 1 FROM leases WHERE namespace = ? AND id = ?', namespace, ctx.lease)) {
-    throw notFound(`lease ${JSON.stringify(ctx.lease)}: not found`);
-  }
+  if (!hasLease(tx, namespace, ctx.lease)) throw noLease();
   tx.run('INSERT OR IGNORE INTO lease_resources VALUES (?, ?, ?, ?)', namespace, ctx.lease, type, id);
   return true;
 }

@@ -8,6 +8,8 @@ import { type Labels, labelsToJson } from './labels.ts';
 import {
   addToLease,
   ensureNamespace,
+  hasLease,
+  noLease,
   publishAfter,
   type Records,
   removeFromLease,
@@ -112,7 +114,14 @@ export function committedParent(db: Reader, { namespace, snapshotter }: Place, p
   const row = findAny(db, namespace, snapshotter, parent);
   if (row?.state !== 'ready') throw notFound(`parent snapshot ${parent} does not exist: not found`);
   if (row.kind === 'committed') return row.id;
-  throw invalidArgument(`parent ${JSON.stringify(parent)} is not committed snapshot: invalid argument`);
+  throw invalidArgument(
+    `failed to create snapshot: parent ${JSON.stringify(parent)} is not committed snapshot: invalid argument`,
+  );
+}
+
+/** @throws not_found when the caller names a lease that is not there */
+export function mustHaveLease({ records, ctx, namespace }: Place): void {
+  if (ctx.lease && !hasLease(records.db, namespace, ctx.lease)) throw noLease();
 }
 
 export function touch({ records, namespace, snapshotter }: Place, key: string): void {

@@ -148,7 +148,7 @@ test('a prepare whose target exists says so, and the lease holds what exists', a
     (await leases.listResources(ctx, 'l')).map(({ id }) => id),
     ['chain', 'result'],
   );
-  await rejects(sn.prepare(subject.context('testing', 'none'), 'y', ''), 'not_found', /lease "none"/);
+  await rejects(sn.prepare(subject.context('testing', 'none'), 'y', ''), 'not_found', /lease does not exist/);
 });
 
 test('a start removes what a crash cut short, and numbers are never used twice', async () => {

@@ -13,6 +13,7 @@ import { applyLabelPaths, type Labels, labelField, labelOf, labelsToJson, valida
 import { publishAfter, type Records, removeFromLease, snapshotLeaseType } from './records.ts';
 import {
   committedParent,
+  mustHaveLease,
   type NewSnapshot,
   type Place,
   recordCommit,
@@ -112,6 +113,7 @@ export class SnapshotRecords implements Snapshotter {
     if (name === '') throw invalidArgument('snapshot name must not be empty: invalid argument');
     validateLabels(labels, 'info.Labels');
     using _both = await this.#lock(place, name, key);
+    mustHaveLease(place);
     await refuseTaken(place, name);
     const active = getReady(this.#records.db, place.namespace, this.name, key);
     if (active.kind !== 'active')
@@ -140,8 +142,9 @@ export class SnapshotRecords implements Snapshotter {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<SnapshotInfo[]> {
+    const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
-    return listReady(this.#records.db, validNamespace(ctx), this.name)
+    return listReady(this.#records.db, namespace, this.name)
       .map(infoOf)
       .filter((info) => matches((path) => fieldOf(info, path)));
   }

@@ -1,4 +1,4 @@
-import { isIdentifier, maxIdentifierLength } from '../async/identifier.ts';
+import { identifierFault } from '../async/identifier.ts';
 import { invalidArgument } from '../errors/error.ts';
 
 /** Header that names the namespace of a call. */
@@ -14,9 +14,8 @@ const maxLeaseLength = 256;
  */
 export function parseNamespace(value: string | undefined): string {
   if (value === undefined || value === '') return '';
-  if (value.length > maxIdentifierLength)
-    throw invalidArgument(`namespace of ${value.length} characters is longer than ${maxIdentifierLength}`);
-  if (!isIdentifier(value)) throw invalidArgument(`namespace ${JSON.stringify(value)} is no identifier`);
+  const fault = identifierFault(value);
+  if (fault !== undefined) throw invalidArgument(`namespace validation: ${fault}`);
   return value;
 }
 

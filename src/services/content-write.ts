@@ -108,9 +108,11 @@ async function statusOf(
 
 /** Offset 0 starts again; any other must be where the ingest is. */
 async function write(writer: ContentWriter, request: Request): Promise<void> {
-  const at = toSafeNumber(request.offset, 'offset');
+  const { offset: at } = request;
   const { offset } = writer.status;
-  if (at > 0 && at !== offset) throw outOfRange(`write @${at} must occur at current offset ${offset}`);
-  if (at <= 0 && offset > 0) await writer.truncate(0);
+  if (at < 0n) throw invalidArgument(`offset ${at} is negative`);
+  if (at > 0n && at !== BigInt(offset))
+    throw outOfRange(`write @${at} must occur at current offset ${offset}`);
+  if (at === 0n && offset > 0) await writer.truncate(0);
   if (request.data.length > 0) await writer.write(request.data);
 }

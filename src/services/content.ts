@@ -1,10 +1,10 @@
+import type { Context } from '../async/context.ts';
 import type { ContentInfo, ContentStore, IngestStatus } from '../content/store.ts';
-import { invalidArgument, outOfRange } from '../errors/error.ts';
+import { invalidArgument, outOfRange, wrap } from '../errors/error.ts';
 import { Content } from '../gen/containerd/services/content/v1/content_pb.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { writeContent } from './content-write.ts';
-import { toSafeNumber } from './descriptor-wire.ts';
 import { toTimestamp } from './wire.ts';
 
 const infosPerMessage = 100;
@@ -31,10 +31,10 @@ export function contentService(store: ContentStore): ServiceBinding {
     },
     async *read({ digest, offset, size }, ctx) {
       await using reader = await store.reader(ctx, digestOf(digest));
-      const from = Math.max(0, toSafeNumber(offset, 'offset'));
-      if (from > reader.sizeBytes) throw outOfRange(`read past object length ${reader.sizeBytes} bytes`);
-      const wanted = toSafeNumber(size, 'size');
-      const to = wanted <= 0 ? reader.sizeBytes : Math.min(reader.sizeBytes, from + wanted);
+      const { sizeBytes } = reader;
+      if (offset > BigInt(sizeBytes)) throw outOfRange(`read past object length ${sizeBytes} bytes`);
+      const from = offset > 0n ? Number(offset) : 0;
+      const to = size > 0n && size < BigInt(sizeBytes) ? Math.min(sizeBytes, from + Number(size)) : sizeBytes;
       // Offsets count from the start of the answer, as containerd's do.
       let sent = 0;
       for await (const data of reader.stream(from, to)) {
@@ -43,7 +43,7 @@ export function contentService(store: ContentStore): ServiceBinding {
       }
     },
     async status({ ref }, ctx) {
-      return { status: statusToWire(await store.status(ctx, ref)) };
+      return { status: statusToWire(await statusOf(store, ref, ctx)) };
     },
     async listStatuses({ filters }, ctx) {
       return { statuses: (await store.listStatuses(ctx, filters)).map(statusToWire) };
@@ -54,6 +54,14 @@ export function contentService(store: ContentStore): ServiceBinding {
       return {};
     },
   });
+}
+
+async function statusOf(store: ContentStore, ref: string, ctx: Context): Promise<IngestStatus> {
+  try {
+    return await store.status(ctx, ref);
+  } catch (error) {
+    throw wrap(error, `could not get status for ref ${JSON.stringify(ref)}`);
+  }
 }
 
 function digestOf(text: string): Digest {

@@ -1,12 +1,12 @@
 import type { Context } from '../async/context.ts';
-import type { ContentStore } from '../content/store.ts';
-import { failedPrecondition, invalidArgument } from '../errors/error.ts';
+import type { ContentReader, ContentStore } from '../content/store.ts';
+import { failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
 import { Diff, type ApplyRequest as WireApply } from '../gen/containerd/services/diff/v1/diff_pb.ts';
 import type { Descriptor as WireDescriptor } from '../gen/containerd/types/types_pb.ts';
 import type { AppliedLayer } from '../layers/apply.ts';
 import type { LayerLimits } from '../layers/limits.ts';
 import { uncompressedLayerType } from '../layers/media-type.ts';
-import { parseDigest } from '../oci/digest.ts';
+import { type Digest, parseDigest } from '../oci/digest.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import type { Mount } from '../snapshots/snapshotter.ts';
@@ -47,7 +47,7 @@ async function apply(
 ): Promise<AppliedLayer> {
   const { digest, mediaType } = required(diff);
   refuseNameless(mounts);
-  await using reader = await content.reader(ctx, parseDigest(digest));
+  await using reader = await readerOf(content, parseDigest(digest), ctx);
   const { path } = reader;
   await using written = await writeLayer(applyTarget, {
     source: () => (path === undefined ? reader.stream() : { path }),
@@ -60,6 +60,14 @@ async function apply(
   refuseLinks(written);
   await written.finish([]);
   return written;
+}
+
+async function readerOf(content: ContentStore, digest: Digest, ctx: Context): Promise<ContentReader> {
+  try {
+    return await content.reader(ctx, digest);
+  } catch (error) {
+    throw wrap(error, 'failed to get reader from content store');
+  }
 }
 
 /** The kernel would only say ENODEV. @throws invalid_argument when a mount has no type */

@@ -5,13 +5,13 @@ import { Events as EventsService } from '../gen/containerd/services/events/v1/ev
 import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { fromTimestamp, given, toTimestamp } from './wire.ts';
+import { fromTimestamp, toTimestamp } from './wire.ts';
 
 /** The Events service. Subscribers see all namespaces unless a filter says otherwise. */
 export function eventsService(events: Events): ServiceBinding {
   return bindService(EventsService, {
     async publish({ topic, event }, ctx) {
-      events.publish(ctx, topic, given(event, 'event'));
+      events.publish(ctx, topic, event ?? nothing);
       return {};
     },
     async forward({ envelope }) {
@@ -31,6 +31,8 @@ const toWire = ({ timestamp, namespace, topic, event }: Envelope) => ({
   event: toAny(event),
 });
 
+const nothing: Any = { typeUrl: '', value: new Uint8Array() };
+
 interface WireEnvelope {
   readonly timestamp?: Timestamp | undefined;
   readonly namespace: string;
@@ -38,9 +40,9 @@ interface WireEnvelope {
   readonly event?: Any | undefined;
 }
 
-/** What a shim forwards, over either protocol. @throws invalid_argument without an event */
+/** What a shim forwards, over either protocol; without an event an empty one, as in containerd. @throws invalid_argument */
 export function fromWire(envelope: WireEnvelope | undefined): Envelope {
-  if (envelope?.event === undefined) throw invalidArgument('envelope with an event must be set');
-  const { timestamp, namespace, topic, event } = envelope;
+  if (envelope === undefined) throw invalidArgument('envelope must be set');
+  const { timestamp, namespace, topic, event = nothing } = envelope;
   return { timestamp: fromTimestamp(timestamp), namespace, topic, event };
 }

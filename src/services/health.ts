@@ -12,7 +12,7 @@ export function healthService(serviceNames: readonly string[], draining: AbortSi
   const now = () => ({ status: draining.aborted ? Status.NOT_SERVING : Status.SERVING });
   return bindService(Health, {
     async check({ service }) {
-      if (!known.has(service)) throw notFound(`service ${JSON.stringify(service)}`);
+      if (!known.has(service)) throw notFound('unknown service');
       return now();
     },
     async *watch({ service }, ctx) {

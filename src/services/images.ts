@@ -3,7 +3,7 @@ import { Images, type Image as Wire } from '../gen/containerd/services/images/v1
 import type { Image, ImageStore } from '../metadata/image-store.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { fromWireDescriptor, toWireDescriptor } from './descriptor-wire.ts';
-import { fromTimestamp, toTimestamp } from './wire.ts';
+import { chosenTime, toTimestamp } from './wire.ts';
 
 /** The Images service. `sync` deletes answer when garbage collection is done. */
 export function imagesService(store: ImageStore): ServiceBinding {
@@ -15,16 +15,16 @@ export function imagesService(store: ImageStore): ServiceBinding {
       return { images: (await store.list(ctx, filters)).map(toWire) };
     },
     async create({ image, sourceDateEpoch }, ctx) {
-      const created = {
-        ...fromWire(image),
-        ...(sourceDateEpoch && { createdAt: fromTimestamp(sourceDateEpoch) }),
+      const createdAt = chosenTime(sourceDateEpoch, 'source_date_epoch');
+      return {
+        image: toWire(await store.create(ctx, { ...fromWire(image), ...(createdAt && { createdAt }) })),
       };
-      return { image: toWire(await store.create(ctx, created)) };
     },
     async update({ image, updateMask, sourceDateEpoch }, ctx) {
       const paths = updateMask?.paths ?? [];
       const wanted = needsTarget(paths) ? fromWire(image) : { ...named(image), target: unused };
-      const updated = { ...wanted, ...(sourceDateEpoch && { updatedAt: fromTimestamp(sourceDateEpoch) }) };
+      const updatedAt = chosenTime(sourceDateEpoch, 'source_date_epoch');
+      const updated = { ...wanted, ...(updatedAt && { updatedAt }) };
       return { image: toWire(await store.update(ctx, withAnnotations(updated, image), paths)) };
     },
     async delete({ name, sync, target }, ctx) {

@@ -58,7 +58,7 @@ export function introspectionService(source: IntrospectionSource): ServiceBindin
     },
     async pluginInfo({ type, id, options }, ctx) {
       const plugin = source.plugins().find((one) => one.type === type && one.id === id);
-      if (plugin === undefined) throw notFound(`plugin ${type}.${id}`);
+      if (plugin === undefined) throw notFound(`plugin ${type}.${id} not found`);
       const extra = await source.extra?.(ctx, plugin, options);
       return { plugin: toWire(plugin), ...(extra === undefined ? {} : { extra: toAny(extra) }) };
     },

@@ -19,7 +19,8 @@ test('closeIO of a task that is not there is not found, also when it closes noth
     throw notFound('task gone not found');
   };
   const tasks = { get: absent, closeStdin: absent } as unknown as Tasks;
-  const { closeIO } = tasksService(tasks, {} as ContainerStore, {} as CheckpointFiles).impl as {
+  const store = { get: absent } as unknown as ContainerStore;
+  const { closeIO } = tasksService(tasks, store, {} as CheckpointFiles).impl as {
     closeIO(request: object, ctx: Context): Promise<object>;
   };
   for (const stdin of [true, false])

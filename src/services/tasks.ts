@@ -12,7 +12,7 @@ import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import type { ContainerStore } from '../metadata/container-store.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny, typeNameOf } from '../rpc/any.ts';
-import { bindService, type ServiceBinding } from '../rpc/service.ts';
+import type { ServiceBinding, ServiceImpl } from '../rpc/service.ts';
 import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
 import type { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
@@ -25,7 +25,7 @@ export function tasksService(
   containers: ContainerStore,
   files: CheckpointFiles,
 ): ServiceBinding {
-  return bindService(TasksService, {
+  const impl: ServiceImpl<typeof TasksService> = {
     async create(request, ctx) {
       const { containerId } = request;
       const task = await newTaskOf(request, containers, ctx);
@@ -115,7 +115,29 @@ export function tasksService(
       const { exitStatus, exitedAt } = await tasks.wait(ctx, containerId, execId);
       return { exitStatus, exitedAt: toTimestamp(exitedAt) };
     },
-  });
+  };
+  return { desc: TasksService, impl: namingContainers(impl, tasks, containers) };
+}
+
+type Method = (request: { containerId?: string }, ctx: Context) => Promise<unknown>;
+
+/** Where a call fails and there is no such container or task, that is what it says, as containerd does. */
+function namingContainers(impl: object, tasks: Tasks, containers: ContainerStore): ServiceBinding['impl'] {
+  const mustExist = async (ctx: Context, id: string, error: unknown) => {
+    await containers.get(ctx, id);
+    if (isKind(error, 'invalid_argument') || isKind(error, 'not_implemented')) await tasks.get(ctx, id);
+  };
+  const naming =
+    (method: Method): Method =>
+    async (request, ctx) => {
+      try {
+        return await method(request, ctx);
+      } catch (error) {
+        if (request.containerId !== undefined) await mustExist(ctx, request.containerId, error);
+        throw error;
+      }
+    };
+  return Object.fromEntries(Object.entries(impl).map(([name, method]) => [name, naming(method)]));
 }
 
 /** Runtime, options and specification come from the container's record; options of the request go first. */
@@ -216,6 +238,6 @@ async function metricOf(tasks: Tasks, id: string, ctx: Context) {
 }
 
 function required(execId: string): string {
-  if (execId === '') throw invalidArgument('exec id must not be empty');
+  if (execId === '') throw invalidArgument('exec id cannot be empty');
   return execId;
 }

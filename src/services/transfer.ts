@@ -2,6 +2,7 @@ import type { Context } from '../async/context.ts';
 import { notFound, notImplemented } from '../errors/error.ts';
 import { Transfer } from '../gen/containerd/services/transfer/v1/transfer_pb.ts';
 import type { ImageStore, OCIRegistry } from '../gen/containerd/types/transfer/transfer_pb.ts';
+import { labelNames } from '../oci/label-names.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
 import { ProgressSender } from '../rpc/stream-progress.ts';
 import type { Streams } from '../rpc/streams.ts';
@@ -43,6 +44,7 @@ export function transferService(
     async transfer({ source, destination, options }, ctx) {
       const from = parseEnd(source, 'source');
       const to = parseEnd(destination, 'destination');
+      if (options?.progressStream) streams.get(ctx, options.progressStream);
       if (from.kind === 'image store' && to.kind === 'image store') {
         await transferTag(parts, ctx, from, to);
         return {};
@@ -137,9 +139,15 @@ async function transferTag(
   for (const name of names)
     await tag(images, ctx, from.message.name, {
       name: name.replaceAll('{digest}', target.digest),
-      labels: to.message.labels,
+      labels: name === to.message.name ? to.message.labels : extraLabels(to.message),
     });
 }
+
+/** A further name of an image goes when the image does: it expires at once, and refers back. As containerd 2.3 does. */
+const extraLabels = ({ name, labels }: ImageStore): Record<string, string> =>
+  name === ''
+    ? labels
+    : { ...labels, [labelNames.imageBackReference]: name, [labelNames.expire]: new Date().toISOString() };
 
 interface Progress extends AsyncDisposable {
   send: ProgressSender['send'];

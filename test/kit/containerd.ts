@@ -25,7 +25,8 @@ export class TestContainerd implements AsyncDisposable {
   readonly #program: string;
   #child: ChildProcess | undefined;
 
-  constructor(generation: keyof typeof programs) {
+  /** `config` follows what is needed to keep it apart from others. */
+  constructor(generation: keyof typeof programs, config = '') {
     [this.#program, this.ctr] = programs[generation];
     const lines = [
       `version = ${generation === '1.6' ? 2 : 3}`,
@@ -34,6 +35,7 @@ export class TestContainerd implements AsyncDisposable {
       `disabled_plugins = ${JSON.stringify(unused)}`,
       `[grpc]\naddress = "${this.address}"`,
       `[ttrpc]\naddress = "${this.address}.ttrpc"`,
+      config,
     ];
     writeFileSync(join(this.dir, 'config.toml'), lines.join('\n'));
   }

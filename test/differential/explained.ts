@@ -1,0 +1,237 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Answer, Call } from './call.ts';
+import { extensionKeys, sizeByRef } from './world.ts';
+
+/** A difference that is meant; docs/compatibility.md tells it in the same words. */
+export interface Explained {
+  readonly why: string;
+  readonly covers: (call: Call, berth: Answer, containerd: Answer) => boolean;
+}
+
+const words =
+  /(?:: )?\b(?:invalid argument|not found|already exists|failed precondition|out of range|unavailable|aborted|not implemented|resource exhausted|permission denied)$/;
+
+/** A text without the words that only repeat the code, at either end. */
+function bare(text: string): string {
+  let rest = text.replace(/^invalid argument: /, '');
+  for (let shorter = rest.replace(words, ''); shorter !== rest; shorter = rest.replace(words, ''))
+    rest = shorter;
+  return rest;
+}
+
+const sameButWords = (berth: Answer, containerd: Answer): boolean =>
+  (berth.code === containerd.code || (berth.code !== 0 && containerd.code === 2)) &&
+  isDeepStrictEqual(berth.messages, containerd.messages) &&
+  bare(berth.text) === bare(containerd.text);
+
+const bothFail = (berth: Answer, containerd: Answer): boolean => berth.code !== 0 && containerd.code !== 0;
+const bothSucceed = (berth: Answer, containerd: Answer): boolean => berth.code === 0 && containerd.code === 0;
+
+/** Both fail with the same code, and containerd's words match. */
+const told = (berth: Answer, containerd: Answer, pattern: RegExp): boolean =>
+  berth.code === containerd.code && berth.code !== 0 && pattern.test(containerd.text);
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The answers without the named fields. */
+const without = (messages: readonly unknown[], ...names: string[]): Fields[] =>
+  messages.map((message) =>
+    Object.fromEntries(Object.entries(message as Fields).filter(([name]) => !names.includes(name))),
+  );
+
+/** Every difference that is meant. The first that covers one explains it. */
+export const explained: readonly Explained[] = [
+  {
+    why: 'Every message ends with the words of its error kind, once; containerd leaves them out or doubles them in places (clients show both alike), and says UNKNOWN for some.',
+    covers: (_, berth, containerd) => sameButWords(berth, containerd),
+  },
+  {
+    why: 'Version names Berth in its revision.',
+    covers: ({ method }) => method === 'Version.Version',
+  },
+  {
+    why: 'Namespaces.List honours its filter, which containerd ignores.',
+    covers: ({ method }) => method === 'Namespaces.List',
+  },
+  {
+    why: 'Namespaces.Update answers with the namespace; containerd leaves it out.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Namespaces.Update' &&
+      bothSucceed(berth, containerd) &&
+      isDeepStrictEqual(without(berth.messages, 'namespace'), containerd.messages),
+  },
+  {
+    why: 'Content.Write sends each answer once and its times with STAT only; containerd sends the last answer twice, and times with all after a STAT.',
+    covers: ({ method }, berth, containerd) => {
+      if (method !== 'Content.Write') return false;
+      const [ours, theirs] = [berth, containerd].map(({ messages }) =>
+        without(messages, 'startedAt', 'updatedAt', 'total'),
+      );
+      const all = containerd.code === 0 ? theirs?.slice(0, -1) : theirs;
+      return (
+        berth.code === containerd.code &&
+        bare(berth.text) === bare(containerd.text) &&
+        isDeepStrictEqual(ours, all)
+      );
+    },
+  },
+  {
+    why: 'Snapshots.Cleanup works with every snapshotter.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Snapshots.Cleanup' && berth.code === 0 && containerd.code === 12,
+  },
+  {
+    why: 'A Transfer that fails says which stream, reference or type it is about; containerd says less, and UNKNOWN for bad references.',
+    covers: ({ method }, berth, containerd) => method === 'Transfer.Transfer' && bothFail(berth, containerd),
+  },
+  {
+    why: 'Diff tells the failed system call of a mount, containerd its own temporary directory.',
+    covers: ({ method }, berth, containerd) => method.startsWith('Diff.') && bothFail(berth, containerd),
+  },
+  {
+    why: 'In a namespace that never had a container, a snapshot or a lease, containerd says so in other words.',
+    covers: (_, berth, containerd) =>
+      told(
+        berth,
+        containerd,
+        /^(?:cannot (?:update|delete) container .* in namespace|can not find snapshotter)/,
+      ),
+  },
+  {
+    why: 'Statuses of ingests tell the expected digest, too.',
+    covers: ({ method }, berth, containerd) =>
+      /^Content[.](?:Status|ListStatuses)$/.test(method) &&
+      bothSucceed(berth, containerd) &&
+      JSON.stringify(berth.messages).replaceAll(/"expected":"[^"]*",/g, '') ===
+        JSON.stringify(containerd.messages),
+  },
+  {
+    why: 'Without a namespace Snapshots.List fails as all others do; containerd says UNKNOWN.',
+    covers: ({ method, options }) => method === 'Snapshots.List' && options.namespace === '',
+  },
+  {
+    why: 'A namespace that is no identifier is refused by every call; containerd takes it where it does not look at it.',
+    covers: (_, berth) => berth.text.startsWith('namespace validation: '),
+  },
+  {
+    why: 'Messages are cut at 4,096 characters, and topics may have 128.',
+    covers: (_, berth, containerd) =>
+      berth.code === containerd.code && berth.code !== 0 && containerd.text.length > 4096,
+  },
+  {
+    why: 'Digests that are none are refused in other words.',
+    covers: (_, berth, containerd) =>
+      told(berth, containerd, /unsupported digest algorithm|invalid checksum digest (?:format|length)/) ||
+      (told(berth, containerd, /^/) && /failed validation|invalid digest/.test(berth.text)),
+  },
+  {
+    why: 'Empty ids and label keys are named; containerd says "incompatible value", "key required" or "invalid argument".',
+    covers: (_, berth, containerd) =>
+      berth.code !== 0 &&
+      /incompatible value|(?:bucket name|key) required$|^invalid argument$/.test(containerd.text),
+  },
+  {
+    why: 'Empty ids and label keys are refused before anything else is looked at.',
+    covers: (_, berth, containerd) => bothFail(berth, containerd) && berth.text.includes('must not be empty'),
+  },
+  {
+    why: 'A stream whose first message is not StreamInit is an invalid argument; containerd says UNKNOWN.',
+    covers: ({ method }, berth, containerd) => method === 'Streaming.Stream' && bothFail(berth, containerd),
+  },
+  {
+    why: 'Commit and Mounts of a snapshot that is not there or not active name it as the client did; of several faults Commit may name another.',
+    covers: ({ method }, berth, containerd) =>
+      (method === 'Snapshots.Commit' && bothFail(berth, containerd)) ||
+      (method === 'Snapshots.Mounts' && told(berth, containerd, /./)),
+  },
+  {
+    why: 'Errors show what is not ASCII whole; containerd cuts it into bytes.',
+    covers: (_, berth, containerd) => bothFail(berth, containerd) && containerd.text.includes('\ufffd'),
+  },
+  {
+    why: 'PluginInfo of a plug-in that is not there is not found, whatever the options; containerd looks at those first.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Introspection.PluginInfo' && bothFail(berth, containerd),
+  },
+];
+
+export const explanationOf = (call: Call, berth: Answer, containerd: Answer): Explained | undefined =>
+  explained.find(({ covers }) => covers(call, berth, containerd));
+
+/** A call after which the two hold different things; it is not made. */
+interface Avoided {
+  readonly why: string;
+  readonly covers: (method: string, requests: readonly Fields[], namespace: string) => boolean;
+}
+
+const isDigestOrNone = (text: unknown): boolean =>
+  text === undefined || /^(?:sha256:[0-9a-f]{64})?$/.test(String(text));
+const isNegative = (value: unknown): boolean => typeof value === 'bigint' && value < 0n;
+const extensionsOf = ({ container }: Fields): string =>
+  Object.keys(((container ?? {}) as Fields).extensions ?? {})
+    .sort()
+    .join();
+const everyExtension = extensionKeys.toSorted().join();
+const isFar = (time: unknown): boolean =>
+  Math.abs(Number(((time ?? {}) as { seconds?: bigint }).seconds ?? 0)) > 8.64e12;
+const identifier = /^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$/;
+
+export const avoided: readonly Avoided[] = [
+  {
+    why: 'A write that starts from a blob of another namespace begins with its bytes, is listed, and starts over at offset 0; containerd lists none and adds to the bytes.',
+    covers: (method, _, namespace) => method === 'Content.Write' && namespace !== 'alpha',
+  },
+  {
+    why: 'Namespaces.* do not look at the namespace of the caller in containerd; here it must be an identifier as everywhere.',
+    covers: (method, _, namespace) => method.startsWith('Namespaces.') && !identifier.test(namespace),
+  },
+  {
+    why: 'Times before the year -271821 or after 275760 are refused.',
+    covers: (_, [request = {}]) =>
+      isFar(request.sourceDateEpoch) || isFar(((request.envelope ?? {}) as Fields).timestamp),
+  },
+  {
+    why: 'The ingests of a deleted namespace are gone; in containerd those of the next namespace of that name find their bytes.',
+    covers: (method, [request = {}]) => method === 'Namespaces.Delete' && request.name === 'alpha',
+  },
+  {
+    why: 'Ids of leases that the daemon makes up are sorted by chance.',
+    covers: (method, [request = {}]) => method === 'Leases.Create' && !request.id,
+  },
+  {
+    why: 'Content.Write takes no negative offset and no expected digest that is none; containerd writes on without a check.',
+    covers: (method, requests) =>
+      method === 'Content.Write' &&
+      requests.some(
+        ({ offset, expected, total }) => isNegative(offset) || isNegative(total) || !isDigestOrNone(expected),
+      ),
+  },
+  {
+    why: 'An ingest that is opened again with another total starts empty; containerd starts at 0 and leaves the old bytes behind the new ones.',
+    covers: (method, [first = {}]) =>
+      method === 'Content.Write' &&
+      first.total !== undefined &&
+      first.total !== sizeByRef.get(String(first.ref)),
+  },
+  {
+    why: 'Containers.Update replaces extensions; containerd only adds to them.',
+    covers: (method, [request = {}]) =>
+      (method === 'Containers.Update' && extensionsOf(request) !== everyExtension) ||
+      (method === 'Containers.Create' && !['', everyExtension].includes(extensionsOf(request))),
+  },
+  {
+    why: 'Which plug-ins there are is told by a table of its own: nothing is asked that would list them.',
+    covers: (method, [request = {}]) =>
+      method === 'Introspection.Plugins' &&
+      !((request.filters ?? []) as readonly string[]).some((filter) => filter !== ''),
+  },
+  {
+    why: 'Namespaces.Update makes only namespaces whose name is an identifier.',
+    covers: (method, [request = {}]) =>
+      method === 'Namespaces.Update' &&
+      !identifier.test(String(((request.namespace ?? {}) as Fields).name ?? '')),
+  },
+];
+
+export const isAvoided = ({ method, requests, options: { namespace = '' } }: Call): boolean =>
+  avoided.some(({ covers }) => covers(method, requests as readonly Fields[], namespace));

@@ -1,0 +1,67 @@
+import type { Side } from './sides.ts';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** What may differ between two daemons that behave alike: directories, times, made-up names. */
+const masks: readonly (readonly [RegExp, string])[] = [
+  [/locked for [\d.µmsh]+ \(since [^)]*\)/g, 'locked for <time>'],
+  [/^\d{6,}-[\w-]{4,}$/g, '<made up>'],
+  [/"\w+\/\d+\/([^"]+)"/g, '"$1"'], // containerd's own name of a snapshot
+  [/\\u00([0-9a-f]{2})/g, '\\x$1'], // as Go quotes control characters
+  [/\d{4}-\d\d-\d\dT[\d:.]+Z?/g, '<time>'],
+];
+
+/** A text of an answer, without what may differ. */
+export function normaliseText(text: string, { dir }: Side): string {
+  const here = text.replaceAll(dir, '<dir>');
+  return masks.reduce((masked, [pattern, mask]) => masked.replaceAll(pattern, mask), here);
+}
+
+/** A message as plain JSON, without what may differ. Defaults are left out, bytes are base64. */
+export function normalise(value: unknown, side: Side): Json {
+  if (value === undefined || value === null) return null;
+  if (typeof value === 'string') return normaliseText(value, side);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return value;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return inOrder(value).map((item) => normalise(item, side));
+  return normaliseFields(value as Readonly<Record<string, unknown>>, side);
+}
+
+function normaliseFields(fields: Readonly<Record<string, unknown>>, side: Side): Json {
+  const type = fields.$typeName;
+  if (type === 'google.protobuf.Timestamp') return fields.seconds === 0n ? 'no time' : '<time>';
+  if (type === 'containerd.types.Mount') return normaliseMount(fields, side);
+  const entries = Object.entries(fields).filter(
+    ([name, value]) => !name.startsWith('$') && !isDefault(value),
+  );
+  return Object.fromEntries(entries.map(([name, value]) => [name, normalise(value, side)]).sort());
+}
+
+/** Where layers lie is a daemon's own business: only how many there are is compared. */
+function normaliseMount(fields: Readonly<Record<string, unknown>>, side: Side): Json {
+  const options = (fields.options as readonly string[])
+    .map((option) => option.replaceAll(/\/[^:,]+/g, '<path>'))
+    .sort();
+  return { type: normalise(fields.type, side), target: normalise(fields.target, side), options };
+}
+
+const isDefault = (value: unknown): boolean =>
+  value === undefined ||
+  value === '' ||
+  value === 0 ||
+  value === 0n ||
+  value === false ||
+  (Array.isArray(value) && value.length === 0) ||
+  (value instanceof Uint8Array && value.length === 0) ||
+  (typeof value === 'object' && value !== null && isEmptyMap(value));
+
+const isEmptyMap = (value: object): boolean => !('$typeName' in value) && Object.keys(value).length === 0;
+
+/** Ingests come in the order of a directory. */
+function inOrder(items: readonly unknown[]): readonly unknown[] {
+  const refOf = (item: unknown): string => String((item as { ref?: string }).ref);
+  const areStatuses =
+    items.length > 1 && (items[0] as { $typeName?: string }).$typeName?.endsWith('content.v1.Status');
+  return areStatuses ? items.toSorted((a, b) => (refOf(a) < refOf(b) ? -1 : 1)) : items;
+}

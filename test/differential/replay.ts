@@ -1,0 +1,169 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Leases } from '../../src/gen/containerd/services/leases/v1/leases_pb.ts';
+import { Random } from '../chaos/random.ts';
+import { type Answer, answerOf, type Call, type Maker } from './call.ts';
+import { contentCalls } from './calls/content.ts';
+import { containerCalls, imageCalls, leaseCalls, namespaceCalls, otherCalls } from './calls/records.ts';
+import { diffCalls, snapshotCalls } from './calls/snapshots.ts';
+import { taskCalls } from './calls/tasks.ts';
+import { eventCalls, transferCalls } from './calls/transfer.ts';
+import { type Explained, explanationOf, isAvoided } from './explained.ts';
+import { mutate } from './mutate.ts';
+import { SeenEvents } from './seen-events.ts';
+import type { Sides } from './sides.ts';
+import { partsOf, stateOf } from './state.ts';
+import { World } from './world.ts';
+
+const makers: readonly Maker[] = [
+  ...containerCalls,
+  ...imageCalls,
+  ...leaseCalls,
+  ...namespaceCalls,
+  ...otherCalls,
+  ...contentCalls,
+  ...snapshotCalls,
+  ...diffCalls,
+  ...taskCalls,
+  ...transferCalls,
+  ...eventCalls,
+];
+
+/** One call that the two answered differently. */
+export interface Difference {
+  readonly number: number;
+  readonly method: string;
+  readonly call: Call;
+  readonly berth: Answer;
+  readonly containerd: Answer;
+  readonly explained: Explained | undefined;
+}
+
+/** Where the events that the two sent to subscribers part. */
+export interface EventDifference {
+  /** The events came after the call of this number. */
+  readonly after: number;
+  readonly berth: readonly unknown[];
+  readonly containerd: readonly unknown[];
+}
+
+/** How a sequence went. */
+export interface Replayed {
+  readonly differences: readonly Difference[];
+  readonly eventDifferences: readonly EventDifference[];
+  /** Calls by method. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** Calls that containerd answered with OK. */
+  readonly succeeded: number;
+  readonly eventsSeen: number;
+  /** What is recorded otherwise on the two sides, found after the call of this number. */
+  readonly stateDifferences: readonly { readonly after: number; readonly parts: readonly string[] }[];
+  /** Calls that containerd died of, and what Berth answered. */
+  readonly crashes: readonly { readonly call: Call; readonly berth: Answer }[];
+}
+
+/** How a sequence is made. `perRound`: events and records are compared after so many calls; default 25. */
+export interface Sequence {
+  readonly seed: number;
+  readonly calls: number;
+  readonly perRound?: number;
+  /** Told of every call, in order. */
+  readonly onCall?: (number: number, call: Call, berth: Answer, containerd: Answer) => void;
+}
+
+/** Makes the same calls on both sides, one after the other, as the seed chooses them, and compares. */
+export async function replay(
+  sides: Sides,
+  { seed, calls, perRound = 25, onCall }: Sequence,
+): Promise<Replayed> {
+  const world = new World(new Random(seed));
+  const out = { differences: [], eventDifferences: [], crashes: [], stateDifferences: [] } as Lists;
+  const counts = new Map<string, number>();
+  let [succeeded, eventsSeen] = [0, 0];
+  for (let first = 0; first < calls; first += perRound) {
+    await using seen = await SeenEvents.open(sides);
+    let crashed = false;
+    for (let number = first; number < Math.min(calls, first + perRound); number++) {
+      const call = nextCall(world);
+      counts.set(call.method, (counts.get(call.method) ?? 0) + 1);
+      const [berth, containerd] = await onBoth(sides, call);
+      onCall?.(number, call, berth, containerd);
+      if (containerd.code === 0) succeeded++;
+      if (call.method === 'Content.Delete' && berth.code === 0) await collect(sides);
+      if (hasDied(containerd)) {
+        await sides.revive();
+        out.crashes.push({ call, berth });
+        crashed = true;
+      } else if (!isDeepStrictEqual(berth, containerd)) {
+        const explained = explanationOf(call, berth, containerd);
+        out.differences.push({ number, method: call.method, call, berth, containerd, explained });
+      }
+    }
+    const parts = partsOf(await stateOf(sides.both[0]), await stateOf(sides.both[1]));
+    if (parts.length > 0 && out.stateDifferences.length === 0)
+      out.stateDifferences.push({ after: first, parts });
+    if (crashed) continue;
+    const parted = await seen.difference();
+    eventsSeen += seen.count;
+    if (parted !== undefined) out.eventDifferences.push({ after: first, ...parted });
+  }
+  return { ...out, counts, succeeded, eventsSeen };
+}
+
+interface Lists {
+  readonly differences: Difference[];
+  readonly eventDifferences: EventDifference[];
+  readonly stateDifferences: { readonly after: number; readonly parts: readonly string[] }[];
+  readonly crashes: { readonly call: Call; readonly berth: Answer }[];
+}
+
+/** Until it is collected, containerd takes the bytes of a deleted blob for one of another namespace. */
+async function collect(sides: Sides): Promise<void> {
+  for (const side of sides.both) {
+    const leases = side.methods(Leases);
+    await leases.create?.({ id: 'collection' }, { namespace: 'marks' });
+    await leases.delete?.({ id: 'collection', sync: true }, { namespace: 'marks' });
+  }
+}
+
+async function onBoth(sides: Sides, call: Call): Promise<[berth: Answer, containerd: Answer]> {
+  const [berth, containerd] = sides.both;
+  return Promise.all([answerOf(berth, call), answerOf(containerd, call)]);
+}
+
+/** What grpc-js says when the process at the other end is gone. */
+const hasDied = ({ code, text }: Answer): boolean => code === 14 && !text.includes('locked for');
+
+function nextCall(world: World): Call {
+  const { random } = world;
+  const { service, desc, make } = weighted(world);
+  const made = make(world);
+  const at = random.between(0, made.length - 1);
+  const requests = world.chance(0.3)
+    ? made.map((request, n) => (n === at ? mutate(desc.input, request, random) : request))
+    : made;
+  const method = `${service.typeName.split('.').at(-1)}.${desc.name}`;
+  const options = headers(world, method);
+  const call = { method, service, desc, requests, options };
+  return isAvoided(call) ? nextCall(world) : call;
+}
+
+function headers(world: World, method: string): Call['options'] {
+  const { random } = world;
+  const namespace = world.chance(0.03) ? random.pick(['', 'a/b', 'x'.repeat(77), 'A']) : undefined;
+  const usual = world.chance(0.85) ? 'alpha' : world.name('namespace');
+  return {
+    namespace: namespace ?? usual,
+    ...(method !== 'Transfer.Transfer' && world.chance(0.08) && { lease: world.name('lease') }),
+  };
+}
+
+const total = makers.reduce((sum, { weight }) => sum + weight, 0);
+
+function weighted(world: World): Maker {
+  let rest = world.random.next() * total;
+  for (const maker of makers) {
+    rest -= maker.weight;
+    if (rest < 0) return maker;
+  }
+  throw new Error('weights do not add up');
+}
