@@ -110,12 +110,14 @@ export class Daemon {
 
   #restartMonitor(): RestartMonitor {
     const { metadata, tasks, events, containers, log } = this.#graph;
-    const { namespaces, snapshotters } = metadata;
+    const { content, images, namespaces, snapshotters } = metadata;
     const lock = (ctx: Context, id: string) => containers.lock(ctx, id);
     const intervalMs = () => this.#config.current.restartIntervalMs;
     const parts = {
       containers: metadata.containers,
       namespaces,
+      content,
+      images,
       snapshotters,
       tasks,
       events,

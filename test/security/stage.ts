@@ -27,10 +27,10 @@ export class SecurityStage implements AsyncDisposable {
     this.berth = berth;
   }
 
-  static async open(env: Readonly<Record<string, string>> = {}): Promise<SecurityStage> {
+  static async open(env: Readonly<Record<string, string>> = {}, config = ''): Promise<SecurityStage> {
     await using stack = new AsyncDisposableStack();
     const registry = stack.use(await FlakyRegistry.start());
-    const daemon = stack.use(await startDaemon({ env, logLevel: 'trace' }));
+    const daemon = stack.use(await startDaemon({ env, config, logLevel: 'trace' }));
     const berth = stack.use(connect({ address: daemon.address }));
     stack.move();
     return new SecurityStage(daemon, registry, berth);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, type Log } from '../../async/context.ts';
 import { Limiter } from '../../async/limiter.ts';
-import { isKind, messageOf } from '../../errors/error.ts';
+import { isKind, messageOf, permissionDenied } from '../../errors/error.ts';
 import { envelopeFields } from '../../events/envelope-fields.ts';
 import type { Container } from '../../metadata/container-store.ts';
 import type { NamespaceStore } from '../../metadata/namespace-store.ts';
@@ -10,10 +10,12 @@ import { containerLabels, restartLabels } from '../../oci/label-names.ts';
 import { isExplicitlyStopped, restartCountOf, wantsRestart } from '../../oci/restart-policy.ts';
 import type { ContainerParts } from '../parts.ts';
 import type { TaskGlance } from '../task-control.ts';
+import { labelOfImage } from './image-labels.ts';
 import { changeMs, endTask, isHeld, type RestartTasks, startTask } from './restart-tasks.ts';
 import { RestartTimers } from './restart-timers.ts';
 
-export interface RestartParts extends Pick<ContainerParts, 'containers' | 'events' | 'snapshotters'> {
+export interface RestartParts
+  extends Pick<ContainerParts, 'containers' | 'content' | 'events' | 'images' | 'snapshotters'> {
   readonly namespaces: NamespaceStore;
   readonly tasks: RestartTasks;
   /** Keeps others from removing a container meanwhile. */
@@ -24,6 +26,7 @@ export interface RestartParts extends Pick<ContainerParts, 'containers' | 'event
 }
 
 const maxAtOnce = 8;
+const restartPrefix = 'containerd.io/restart.';
 const shortestIntervalMs = 100;
 /** How long a client may take from a container to its running task. */
 const patienceMs = 5_000;
@@ -155,6 +158,9 @@ export class RestartMonitor {
     if (wanted === 'stopped' && task !== undefined) await endTask(ctx, tasks, id);
     if (wanted !== 'running' || this.#isLeftStopped(container)) return;
     if (!wantsRestart(labels, task ?? { exitStatus: 0 })) return;
+    const copied = await labelOfImage(ctx, this.#parts, container, restartPrefix);
+    if (copied !== undefined)
+      throw permissionDenied(`label ${copied} is the image's, not a client's: not restarted`);
     this.#timers.started(keyOf(ctx.namespace, id));
     const restarted = await this.#noteRestart(ctx, container);
     ctx.log.info({ id, count: restartCountOf(restarted.labels) }, 'container is restarted');
