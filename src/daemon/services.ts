@@ -19,12 +19,13 @@ import { mountsService } from '../services/mounts.ts';
 import { namespacesService } from '../services/namespaces.ts';
 import { pluginTable } from '../services/plugins.ts';
 import { runtimeInfo } from '../services/runtime-info.ts';
+import { sandboxControllersService } from '../services/sandbox-controllers.ts';
+import { sandboxesService } from '../services/sandboxes.ts';
 import { snapshotsService } from '../services/snapshots.ts';
 import { storageService } from '../services/storage.ts';
 import { streamingService } from '../services/streaming.ts';
 import { tasksService } from '../services/tasks.ts';
 import { transferService } from '../services/transfer.ts';
-import { laterServices } from '../services/unimplemented.ts';
 import { versionService } from '../services/version.ts';
 import { checkpointContainer } from '../transfer/checkpoint/checkpoint-image.ts';
 import { readCheckpoint } from '../transfer/checkpoint/read-checkpoint.ts';
@@ -58,6 +59,8 @@ export function serviceBindings(
     eventsService(events),
     leasesService(metadata.leases),
     mountsService(metadata.mounts),
+    sandboxesService(metadata.sandboxes),
+    sandboxControllersService(new Map([['shim', tasks.sandboxes]])),
     streamingService(streams),
     transferService(transfers, streams, { containers: metadata.containers, tasks }),
     berthContainersService(containers, tasks),
@@ -87,7 +90,7 @@ export function serviceBindings(
     served.map(({ desc }) => desc.typeName),
     draining,
   );
-  return [...served, health, ...laterServices()];
+  return [...served, health];
 }
 
 function introspectionOf(

@@ -59,10 +59,12 @@ export function toParams(container: Container): SqlValue[] {
   ];
 }
 
-const anyOf = (typeUrl: string | null, value: Uint8Array | null): Any | undefined =>
+/** An Any of its two columns. */
+export const anyOf = (typeUrl: string | null, value: Uint8Array | null): Any | undefined =>
   typeUrl === null || value === null ? undefined : { typeUrl, value };
 
-const extensionsJson = (extensions: Readonly<Record<string, Any>>): string =>
+/** A map of Anys as JSON. */
+export const extensionsJson = (extensions: Readonly<Record<string, Any>>): string =>
   JSON.stringify(
     Object.entries(extensions).map(([key, any]) => [
       key,
@@ -71,7 +73,8 @@ const extensionsJson = (extensions: Readonly<Record<string, Any>>): string =>
     ]),
   );
 
-function extensionsOf(json: string): Record<string, Any> {
+/** What {@link extensionsJson} made. */
+export function extensionsOf(json: string): Record<string, Any> {
   const entries = JSON.parse(json) as [string, string, string][];
   return Object.fromEntries(
     entries.map(([key, typeUrl, value]) => [

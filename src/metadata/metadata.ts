@@ -24,6 +24,8 @@ import { MountRecords } from './mounts.ts';
 import type { NamespaceStore } from './namespace-store.ts';
 import { NamespaceRecords } from './namespaces.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
+import type { SandboxStore } from './sandbox-store.ts';
+import { SandboxRecords } from './sandboxes.ts';
 import { SnapshotRecords } from './snapshots.ts';
 
 /** What the metadata stores stand on. */
@@ -50,6 +52,7 @@ export interface Metadata extends AsyncDisposable {
   readonly namespaces: NamespaceStore;
   readonly content: ContentStore;
   readonly mounts: Activations;
+  readonly sandboxes: SandboxStore;
   /** By the name clients use. */
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   /** Call `start()` when the daemon serves; `collectNow()` waits for a whole collection. */
@@ -99,6 +102,7 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     namespaces: new NamespaceRecords(records),
     content: new ContentRecords(records, keeper, options.sharing),
     mounts,
+    sandboxes: new SandboxRecords(records),
     snapshotters: new Map(snapshotters.map((snapshotter) => [snapshotter.name, snapshotter])),
     gc,
     reconciled,

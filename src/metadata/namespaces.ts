@@ -66,6 +66,7 @@ export class NamespaceRecords implements NamespaceStore {
         );
       }
       tx.run('DELETE FROM leases WHERE namespace = ?', name);
+      tx.run('DELETE FROM sandboxes WHERE namespace = ?', name);
       // Out of everybody's sight; the collector removes them, with their bytes.
       tx.run("UPDATE ingests SET namespace = '', ref = key, expires_at = 0 WHERE namespace = ?", name);
       tx.run('DELETE FROM namespaces WHERE name = ?', name);

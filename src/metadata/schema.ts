@@ -115,4 +115,21 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX mounts_by_lease ON mounts (namespace, lease) WHERE lease IS NOT NULL;
   `,
+  `
+  CREATE TABLE sandboxes (
+    namespace TEXT NOT NULL,
+    id TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    runtime_name TEXT NOT NULL,
+    runtime_options_type TEXT,
+    runtime_options BLOB,
+    spec_type TEXT,
+    spec BLOB,
+    extensions TEXT NOT NULL,
+    sandboxer TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (namespace, id)
+  ) STRICT;
+  `,
 ];

@@ -70,7 +70,10 @@ export function toStatus(error: unknown): WireStatus {
   const interrupted = interruption(error);
   if (interrupted !== undefined) return { code: interrupted, message: clean(messageOf(error)) };
   const { code, words } = table[kindOf(error)];
-  return { code, message: clean(withWords(messageOf(error), words)) };
+  const message = messageOf(error);
+  // Some messages of containerd begin with the words; clients tell those of this one code by their end.
+  const begins = code !== Code.failedPrecondition && message.startsWith(`${words}: `);
+  return { code, message: clean(begins ? message : withWords(message, words)) };
 }
 
 /** The error of a received status: the message stays as sent, so passing it on changes nothing. */

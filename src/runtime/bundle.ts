@@ -12,13 +12,17 @@ import { removeTree } from '../sys/remove-tree.ts';
 import { hasForeignRecord } from './foreign/foreign-record.ts';
 import type { Finding } from './reconcile/finding.ts';
 
+/** Directory of the bundles of sandboxes, as containerd's sandboxer `shim` lays it out. */
+export const sandboxBundlesDir = 'io.containerd.sandbox.controller.v1.shim';
+
 /** Bundles of tasks: `<state>/io.containerd.runtime.v2.task/<namespace>/<id>/{config.json, rootfs, …}`. */
 export class Bundles {
   readonly #root: string;
   readonly #locks = new KeyedLock();
 
-  constructor(stateDir: string) {
-    this.#root = join(stateDir, bundlesDir);
+  /** `directory`: in the state directory. */
+  constructor(stateDir: string, directory = bundlesDir) {
+    this.#root = join(stateDir, directory);
   }
 
   /** Held by whoever makes or removes a bundle and its task. @throws the signal's reason */
@@ -41,12 +45,12 @@ export class Bundles {
   /**
    * Makes a bundle with an empty rootfs. Only root may enter (CVE-2021-41103); with a user namespace others may pass
    * through, because the container's root is one of them.
-   * @param spec the runtime specification, JSON
+   * @param spec the runtime specification, JSON; a sandbox may have none
    * @throws already_exists, invalid_argument (ids, spec)
    */
-  async create(namespace: string, id: string, spec: Uint8Array): Promise<string> {
+  async create(namespace: string, id: string, spec: Uint8Array | undefined): Promise<string> {
     const path = this.path(namespace, id);
-    const mode = hasUserNamespace(spec) ? 0o711 : 0o700;
+    const mode = spec !== undefined && hasUserNamespace(spec) ? 0o711 : 0o700;
     for (const dir of [this.#root, dirname(path)]) await mkdir(dir, { recursive: true, mode: 0o711 });
     try {
       await mkdir(path, { mode });
@@ -55,7 +59,7 @@ export class Bundles {
       throw error;
     }
     await mkdir(join(path, 'rootfs'), { mode: 0o711 });
-    await writeFile(join(path, 'config.json'), spec, { mode: 0o600 });
+    if (spec !== undefined) await writeFile(join(path, 'config.json'), spec, { mode: 0o600 });
     return path;
   }
 

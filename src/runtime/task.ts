@@ -51,6 +51,8 @@ export interface NewTask extends TaskStdio {
   readonly rootfs: readonly RootfsMount[];
   /** containerd's name of a runtime, e.g. `io.containerd.runc.v2`, or a path. */
   readonly runtimeName: string;
+  /** The sandbox whose shim is to run it; default: none. */
+  readonly sandboxId?: string;
   /** containerd.runc.v1.Options. */
   readonly options?: Any | undefined;
   /** Directory of a checkpoint that the start restores; kept until then. */

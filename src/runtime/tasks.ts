@@ -17,6 +17,7 @@ import { recordedTask } from './reconcile/own-tasks.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
 import { RootfsMounts } from './rootfs-mounts.ts';
 import { shimProgramOf } from './runtime-name.ts';
+import { Sandboxes } from './sandbox/sandboxes.ts';
 import { Shim } from './shim.ts';
 import { changeMs, isTimeout, lostShim, ShimCalls, uncancelled } from './shim-calls.ts';
 import { defaultEnvironment, type ShimLaunch } from './shim-launch.ts';
@@ -50,6 +51,8 @@ const listMs = 3_000;
  * Errors of the OCI runtime come through in its own words.
  */
 export class Tasks extends TaskVerbs implements AsyncDisposable {
+  /** Sandboxes of shims; containers that belong to one run in its shim. */
+  readonly sandboxes: Sandboxes;
   readonly #shim: Shim;
   readonly #calls: ShimCalls;
   readonly #bundles: Bundles;
@@ -69,7 +72,8 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
     const reconcile = () => void this.#reconciler.pass();
     this.#shim = new Shim(options, events, log, reconcile, () => this.#bundles.anyOwn());
     this.#calls = new ShimCalls(this.#shim);
-    this.#foreign = new ForeignTasks(daemonEnds(options), this.#bundles, events, log);
+    const daemon = daemonEnds(options);
+    this.#foreign = new ForeignTasks(daemon, this.#bundles, events, log);
     this.#reconciler = new Reconciler({
       stateDir: options.stateDir,
       environment,
@@ -79,6 +83,8 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
       log,
     });
     this.#programOf = (name) => shimProgramOf(name, runtimes, environment.PATH ?? '');
+    const { stateDir } = options;
+    this.sandboxes = new Sandboxes({ stateDir, daemon, programOf: this.#programOf, events, log });
   }
 
   /** Compares what there is with what should be and puts right what is certain; see {@link Reconciler}. Never throws. */
@@ -94,6 +100,7 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
   /** Lets go of the shims; tasks run on. */
   close(): Promise<void> {
     this.#foreign[Symbol.dispose]();
+    this.sandboxes[Symbol.dispose]();
     return this.#shim.close();
   }
 
@@ -113,9 +120,12 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
     using _lock = await this.#bundles.lock(namespace, id, ctx.signal);
     const bundle = await this.#makeBundle(ctx, id, spec);
     try {
-      const shim = program === undefined ? undefined : this.#foreign.program(program);
+      const sandbox = task.sandboxId ? await this.sandboxes.endpointOf(ctx, task.sandboxId) : undefined;
+      const file = sandbox?.program ?? program;
+      const shim = file === undefined ? undefined : this.#foreign.program(file);
       const mounted = { ...task, rootfs: await this.#activated(ctx, task, shim) };
-      if (shim !== undefined) return await this.#foreign.create(ctx, shim.file, bundle, mounted);
+      if (shim !== undefined)
+        return await this.#foreign.create(ctx, shim.file, bundle, mounted, sandbox?.endpoint);
       return await this.#createOwn(ctx, bundle, mounted);
     } catch (error) {
       await this.#rootfs.release(uncancelled(ctx), id);

@@ -147,11 +147,12 @@ async function newTaskOf(
   ctx: Context,
 ): Promise<NewTask> {
   const { containerId, stdin, stdout, stderr, terminal, rootfs, runtimePath } = request;
-  const { spec, runtime } = await containers.get(ctx, containerId);
+  const { spec, runtime, sandboxId } = await containers.get(ctx, containerId);
   if (spec === undefined) throw failedPrecondition(`container ${containerId} has no runtime spec`);
   return {
     containerId,
     spec: spec.value,
+    sandboxId,
     rootfs: rootfs.map(({ type, source, target, options }) => ({ type, source, target, options })),
     runtimeName: runtimePath === '' ? runtime.name : runtimePath,
     options: request.options ?? runtime.options,

@@ -11,6 +11,10 @@ export interface ForeignRecord {
   readonly endpoint?: ShimEndpoint;
   /** Pid of the first process; 0 until the task is made. */
   readonly pid: number;
+  /** The sandbox whose shim runs the task; its shim does not end with the task. */
+  readonly sandboxId?: string;
+  /** Of a sandbox: its exit has been published. */
+  readonly isExitTold?: boolean;
 }
 
 const fileName = 'foreign-shim.json';

@@ -87,7 +87,7 @@ export class ForeignTask implements TaskCaller, Disposable {
   async leave(): Promise<void> {
     this.#isOver = true;
     try {
-      const link = await this.#link;
+      const link = this.#record.sandboxId === undefined ? await this.#link : undefined;
       const { id, namespace } = this.target;
       await link?.task.shutdown({ id }, daemonContext(this.#log, namespace), shutdownMs);
     } catch (error) {

@@ -8,8 +8,9 @@ import type { Finding } from '../reconcile/finding.ts';
 import { changeMs, uncancelled } from '../shim-calls.ts';
 import type { NewTask, TaskExit, TaskState } from '../task.ts';
 import { endProcessesIn } from './bundle-processes.ts';
-import { hasForeignRecord, readForeignRecord } from './foreign-record.ts';
+import { type ForeignRecord, hasForeignRecord, readForeignRecord } from './foreign-record.ts';
 import { ForeignTask } from './foreign-task.ts';
+import type { ShimEndpoint } from './shim-answer.ts';
 import { type DaemonEnds, ShimProgram, type ShimTarget } from './shim-program.ts';
 
 /** containerd's status of a task whose shim is dead and whose end nobody could learn. */
@@ -58,15 +59,21 @@ export class ForeignTasks implements Disposable {
   }
 
   /**
-   * Starts a shim (or finds the group's) and has it make the task. All or nothing. The caller holds the bundle's lock.
+   * Starts a shim (or takes that of its sandbox, or finds the group's) and has it make the task. All or nothing. The caller holds the bundle's lock.
    * @returns the pid of its first process
    */
-  async create(ctx: Context, file: string, bundle: string, task: NewTask): Promise<number> {
+  async create(
+    ctx: Context,
+    file: string,
+    bundle: string,
+    task: NewTask,
+    sandbox?: ShimEndpoint,
+  ): Promise<number> {
     const target = { namespace: namespaceOf(ctx), id: task.containerId, bundle };
-    const made = new ForeignTask(target, { format: 1, program: file, pid: 0 }, this.#log, this.#bury);
+    const made = new ForeignTask(target, recordOf(file, sandbox && task.sandboxId), this.#log, this.#bury);
     this.#tasks.set(keyOf(target.namespace, target.id), made);
     try {
-      await made.serveAt(await this.program(file).start(target, task.options));
+      await made.serveAt(sandbox ?? (await this.program(file).start(target, task.options)));
       const pid = await this.#make(ctx, made, task);
       ctx.signal.throwIfAborted();
       return pid;
@@ -129,7 +136,13 @@ export class ForeignTasks implements Disposable {
 
   /** Takes back a task that was not made to its end, shim and all. Never throws. */
   async #undo(made: ForeignTask): Promise<void> {
-    this.forget(made.target.namespace, made.target.id);
+    const { namespace, id } = made.target;
+    this.forget(namespace, id);
+    // The sandbox's shim stays: it is told to drop what it has of the task.
+    if (made.record.sandboxId !== undefined)
+      await made
+        .change(id, (task) => task.delete({ id }, daemonContext(this.#log, namespace), changeMs))
+        .catch(() => {});
     await made.leave();
     const exit = await this.#clear(made.target, made.record.program);
     made.buried(exit ?? { exitStatus: unknownExit, exitedAt: new Date() });
@@ -205,6 +218,13 @@ export class ForeignTasks implements Disposable {
       this.#events.publish(ctx, topic, event);
   }
 }
+
+const recordOf = (program: string, sandboxId: string | undefined): ForeignRecord => ({
+  format: 1,
+  program,
+  pid: 0,
+  ...(sandboxId === undefined ? {} : { sandboxId }),
+});
 
 /** Log files in formats of ours, `cri:///path` and `json:///path`, are written by a program that the shim starts. */
 const foreignLog = (uri: string, program: string): string =>

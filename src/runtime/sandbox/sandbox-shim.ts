@@ -1,0 +1,114 @@
+import { daemonContext, type Log } from '../../async/context.ts';
+import { messageOf, unavailable } from '../../errors/error.ts';
+import { Sandbox } from '../../gen/containerd/runtime/sandbox/v1/sandbox_pb.ts';
+import { connectTtrpc, type TtrpcClient, type TtrpcServiceClient } from '../../rpc/ttrpc-client.ts';
+import { type ForeignRecord, writeForeignRecord } from '../foreign/foreign-record.ts';
+import type { ShimEndpoint } from '../foreign/shim-answer.ts';
+import { isDeadShim } from '../foreign/shim-link.ts';
+import { readShimLog } from '../foreign/shim-log.ts';
+import type { ShimTarget } from '../foreign/shim-program.ts';
+import { isTimeout, lostShim } from '../shim-calls.ts';
+
+/** containerd's sandbox API as a shim serves it. */
+export type SandboxClient = TtrpcServiceClient<typeof Sandbox>;
+
+const connectMs = 5_000;
+const helloMs = 5_000;
+
+/** A sandbox's shim: the connection to it, and its record in the sandbox's bundle. */
+export class SandboxShim implements Disposable {
+  readonly target: ShimTarget;
+  readonly #log: Log;
+  readonly #shimLog: Disposable;
+  readonly #bury: (shim: SandboxShim) => void;
+  #record: ForeignRecord;
+  #client: Promise<TtrpcClient> | undefined;
+  #isOver = false;
+
+  /** `bury`: called once when the shim is found dead. */
+  constructor(target: ShimTarget, record: ForeignRecord, log: Log, bury: (shim: SandboxShim) => void) {
+    this.target = target;
+    this.#record = record;
+    this.#log = log;
+    this.#bury = bury;
+    this.#shimLog = readShimLog(target.bundle, { namespace: target.namespace, sandbox: target.id }, log);
+    writeForeignRecord(target.bundle, record);
+  }
+
+  get record(): ForeignRecord {
+    return this.#record;
+  }
+
+  /** Writes down where the shim serves, then connects. @throws unavailable */
+  async serveAt(endpoint: ShimEndpoint): Promise<void> {
+    this.note({ endpoint });
+    await this.connected();
+  }
+
+  /** Writes down what has come to be known. */
+  note(known: Partial<ForeignRecord>): void {
+    this.#record = { ...this.#record, ...known };
+    writeForeignRecord(this.target.bundle, this.#record);
+  }
+
+  /** A call of the sandbox API. @throws unavailable (the shim went away), what the shim says */
+  async call<T>(work: (sandbox: SandboxClient) => Promise<T>): Promise<T> {
+    return work((await this.connected()).service(Sandbox));
+  }
+
+  /** The connection, made now where there is none. @throws unavailable */
+  connected(): Promise<TtrpcClient> {
+    this.#client ??= this.#connect();
+    return this.#client;
+  }
+
+  /** Lets go; the shim runs on. */
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#shimLog[Symbol.dispose]();
+    this.#client?.then((client) => client.close()).catch(() => {});
+  }
+
+  async #connect(): Promise<TtrpcClient> {
+    const { namespace, id } = this.target;
+    try {
+      const { endpoint } = this.#record;
+      if (endpoint === undefined) throw unavailable(`shim of sandbox ${id} is not there yet`);
+      const client = await connectTtrpc(endpoint.path, connectMs);
+      await hello(client, id, daemonContext(this.#log, namespace));
+      void client.closed.then(() => this.#lost());
+      return client;
+    } catch (error) {
+      this.#client = undefined;
+      if (isDeadShim(error) && !this.#isOver) this.#die();
+      else if (isTimeout(error))
+        this.#log.warn({ namespace, id, error: messageOf(error) }, 'shim of a sandbox hangs');
+      throw error;
+    }
+  }
+
+  #lost(): void {
+    this.#client = undefined;
+    if (!this.#isOver) this.connected().catch(() => {});
+  }
+
+  #die(): void {
+    this.#isOver = true;
+    this.#bury(this);
+  }
+}
+
+/** Any answer is a good one, also that there is no such service: the call that matters says so again. */
+async function hello(
+  client: TtrpcClient,
+  sandboxId: string,
+  ctx: ReturnType<typeof daemonContext>,
+): Promise<void> {
+  try {
+    await client.service(Sandbox).pingSandbox({ sandboxId }, ctx, helloMs);
+  } catch (error) {
+    if (!isTimeout(error) && !lostShim(error)) return;
+    client.close();
+    throw error;
+  }
+}
