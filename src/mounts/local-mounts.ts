@@ -1,6 +1,7 @@
 import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
+import { KeyedLock } from '../async/keyed-lock.ts';
 import { messageOf } from '../errors/error.ts';
 import type { Mount } from '../sys/mount.ts';
 import { namesIn } from '../sys/names-in.ts';
@@ -21,6 +22,8 @@ export interface LocalMountsOptions {
   readonly log: Log;
 }
 
+const never = new AbortController().signal;
+
 /** What became of a list of mounts. */
 export interface MadeMounts {
   readonly active: readonly ActiveMount[];
@@ -37,6 +40,7 @@ export class LocalMounts {
   readonly #roots: readonly string[];
   readonly #format: Formatter;
   readonly #log: Log;
+  readonly #undoing = new KeyedLock();
 
   constructor({ directory, roots, format, bootId, log }: LocalMountsOptions) {
     this.bootId = bootId;
@@ -79,6 +83,8 @@ export class LocalMounts {
 
   /** Undoes everything below the number, the last first. Idempotent. @throws SysError (EBUSY) */
   async undo(id: number): Promise<void> {
+    // A collection may come upon what is just being undone.
+    using _lock = await this.#undoing.acquire(String(id), never);
     const path = this.#path(id);
     for (const name of (await namesIn(path)).sort()) {
       const point = join(path, name);

@@ -183,7 +183,8 @@ test('kill -9 in the middle of an activation leaves nothing', async () => {
     'X-containerd.mkfs.fs=ext4',
   );
   const cut = failureOf(activate('cut', [bind(), big], { temporary: true }));
-  while (!existsSync(`${root}/.big.img.mkfs`)) await new Promise((resolve) => setImmediate(resolve));
+  const begun = () => (statSync(`${root}/.big.img.mkfs`, { throwIfNoEntry: false })?.blocks ?? 0) > 0;
+  while (!begun()) await new Promise((resolve) => setImmediate(resolve));
   await stage.restart('SIGKILL');
   assert.notEqual(await cut, 'none');
   assert.deepEqual(await stage.names(), []);
