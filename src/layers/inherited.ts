@@ -1,5 +1,5 @@
 import { codeOf } from '../errors/error.ts';
-import { openInRoot } from '../sys/beneath.ts';
+import { findInRoot } from '../sys/beneath.ts';
 import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { openAt } from '../sys/files.ts';
@@ -46,10 +46,9 @@ function findLower(lowers: readonly Fd[], path: ByteString): Fd | undefined {
 /** Undefined where there is nothing, null where there is something else. */
 export function findDirectory(root: Fd, path: ByteString): Fd | null | undefined {
   try {
-    return openInRoot(root, toPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    return findInRoot(root, toPath(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'ENOENT') return undefined;
     if (code === 'ENOTDIR' || code === 'ELOOP') return null;
     throw error;
   }

@@ -19,6 +19,7 @@ export const RESOLVE_BENEATH = 0x08;
 export const RESOLVE_IN_ROOT = 0x10;
 
 const EAGAIN = 11;
+const ENOENT = 2;
 const MAX_TRIES = 128;
 const how = Buffer.alloc(24);
 
@@ -27,6 +28,11 @@ const how = Buffer.alloc(24);
  * @throws SysError: EXDEV where the path would leave `dir`, ELOOP at a refused symlink
  */
 export function openAt2(dir: FdLike, path: Path, flags: number, mode: number, resolve: number): Fd {
+  return new Fd(check('openat2', tryOpenAt2(dir, path, flags, mode, resolve), path));
+}
+
+/** The descriptor, or `-errno`. */
+function tryOpenAt2(dir: FdLike, path: Path, flags: number, mode: number, resolve: number): number {
   how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt((flags & O_CREAT) === 0 ? 0 : mode), 8);
   how.writeBigUInt64LE(BigInt(resolve), 16);
@@ -34,7 +40,7 @@ export function openAt2(dir: FdLike, path: Path, flags: number, mode: number, re
   for (let tries = 1; ; tries++) {
     const result = openat2Call(fdNumber(dir), name, how, how.length);
     // EAGAIN: something was renamed while `..` was resolved, so the kernel cannot tell whether it stays inside.
-    if (result !== -EAGAIN || tries === MAX_TRIES) return new Fd(check('openat2', result, path));
+    if (result !== -EAGAIN || tries === MAX_TRIES) return result;
   }
 }
 
@@ -46,6 +52,16 @@ export function openAt2(dir: FdLike, path: Path, flags: number, mode: number, re
  */
 export const openInRoot = (root: FdLike, path: Path, flags: number, mode = 0): Fd =>
   openAt2(root, isEmpty(path) ? '.' : path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+/**
+ * {@link openInRoot}; undefined where there is nothing. For who looks in many places: an error would cost more than the call.
+ * @throws SysError
+ */
+export function findInRoot(root: FdLike, path: Path, flags: number): Fd | undefined {
+  const name = isEmpty(path) ? '.' : path;
+  const result = tryOpenAt2(root, name, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  return result === -ENOENT ? undefined : new Fd(check('openat2', result, name));
+}
 
 /**
  * Opens a relative path in which no component is a symlink and that does not climb out of `root`.
