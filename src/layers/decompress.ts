@@ -17,8 +17,8 @@ const zstdWindowLog = 27;
 /**
  * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
  * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
- * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip and zstd through
- * libzstd where these are installed (`libraries`, default true), else through what Node has. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
+ * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip where that is
+ * installed and zstd straight through Node's own (`libraries`, default true), else through Node's streams. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
  * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
  */
 export async function* decompress(

@@ -93,8 +93,11 @@ export type LibraryBinder = <const T extends readonly ArgType[], R extends keyof
   result?: R,
 ) => LibraryCall<T, Results[R]>;
 
-/** A shared library by its soname; undefined where it is not installed. Binding throws where a function is missing. */
-export function openLibrary(soname: string): LibraryBinder | undefined {
+/**
+ * A shared library by its soname, or (null) what Node's own program shows; undefined where it is not installed. Binding throws
+ * where a function is missing. Not for libraries that Node has inside: theirs would call Node's functions of the same name.
+ */
+export function openLibrary(soname: string | null): LibraryBinder | undefined {
   let opened: ReturnType<Koffi['load']>;
   try {
     opened = load().load(soname);

@@ -1,8 +1,8 @@
 import { addressOf, type LibraryCall, openLibrary } from './ffi.ts';
 
 /**
- * libzstd (Debian's `libzstd1`, which dpkg itself needs): the code that Node has inside too, without a stream between that
- * makes a buffer for each piece.
+ * The zstd that is inside of Node, which its program shows to others, without a stream between that makes a buffer for each
+ * piece. Not Debian's libzstd: its functions would call Node's, of another version.
  */
 
 const parameterWindowLogMax = 100;
@@ -91,20 +91,24 @@ export class ZstdInflater implements Disposable {
 
 let loaded: Zstd | null | undefined;
 
-/** Makes an inflater; undefined where libzstd is not installed. */
+/** Makes an inflater; undefined where this Node does not show its zstd. */
 export function openZstd(windowLog: number): ZstdInflater | undefined {
   if (loaded === undefined) loaded = loadZstd() ?? null;
   return loaded === null ? undefined : new ZstdInflater(loaded, windowLog);
 }
 
 function loadZstd(): Zstd | undefined {
-  const bind = openLibrary('libzstd.so.1');
-  if (bind === undefined || bind('ZSTD_versionNumber', [])() < oldestVersion) return undefined;
-  return {
-    create: bind('ZSTD_createDCtx', [], 'uint64'),
-    free: bind('ZSTD_freeDCtx', ['uint64'], 'int64'),
-    set: bind('ZSTD_DCtx_setParameter', ['uint64', 'int', 'int'], 'int64'),
-    inflate: bind('ZSTD_decompressStream', ['uint64', 'void *', 'void *'], 'int64'),
-    explain: bind('ZSTD_getErrorName', ['int64'], 'const char *'),
-  };
+  const bind = openLibrary(null);
+  try {
+    if (bind === undefined || bind('ZSTD_versionNumber', [])() < oldestVersion) return undefined;
+    return {
+      create: bind('ZSTD_createDCtx', [], 'uint64'),
+      free: bind('ZSTD_freeDCtx', ['uint64'], 'int64'),
+      set: bind('ZSTD_DCtx_setParameter', ['uint64', 'int', 'int'], 'int64'),
+      inflate: bind('ZSTD_decompressStream', ['uint64', 'void *', 'void *'], 'int64'),
+      explain: bind('ZSTD_getErrorName', ['int64'], 'const char *'),
+    };
+  } catch {
+    return undefined;
+  }
 }
