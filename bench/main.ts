@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { build } from './groups/build.ts';
 import { bytes } from './groups/bytes.ts';
 import { calls } from './groups/calls.ts';
 import { floors } from './groups/floors.ts';
@@ -24,6 +25,7 @@ const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
   many,
   output,
   pulls,
+  build,
   bytes,
   floors,
 };
