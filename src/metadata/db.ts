@@ -115,6 +115,9 @@ class SqliteDb implements Db {
   readonly #statements = new Map<string, StatementSync>();
   readonly #listeners: ((mutations: number) => void)[] = [];
   readonly #settling = new Set<Promise<void>>();
+  /** Transactions with a mutation that was not refused, and how many of them are on disk. */
+  #committed = 0;
+  #synced = 0;
   readonly #checkpointer: Checkpointer;
   #jobs: Job[] = [];
   #scheduled = false;
@@ -201,18 +204,29 @@ class SqliteDb implements Db {
   }
 
   #settle(settled: readonly Settled[]): void {
+    if (settled.some(({ outcome }) => 'value' in outcome)) this.#committed++;
+    const upTo = this.#committed;
     finish(settled.filter(({ job }) => !job.durable));
     const durable = settled.filter(({ job }) => job.durable);
     if (durable.length === 0) return;
+    // Only refusals, and nothing that they could rest on waits for the disk.
+    if (upTo === this.#synced) finish(durable);
+    else this.#finishOnDisk(durable, upTo);
+    this.#checkpointer.committed();
+  }
+
+  #finishOnDisk(durable: readonly Settled[], upTo: number): void {
     const done = this.#wal.sync().then(
-      () => finish(durable),
+      () => {
+        this.#synced = Math.max(this.#synced, upTo);
+        finish(durable);
+      },
       (error) => {
         for (const { job } of durable) job.reject(error);
       },
     );
     this.#settling.add(done);
     void done.finally(() => this.#settling.delete(done));
-    this.#checkpointer.committed();
   }
 
   #framesInLog(): number {
