@@ -11,6 +11,7 @@ import { type Images, remoteImages } from './images.ts';
 import { type Introspection, remoteIntrospection } from './introspection.ts';
 import { type Layers, remoteLayers } from './layers.ts';
 import { type Leases, remoteLeases } from './leases.ts';
+import { type Mounts, remoteMounts } from './mounts.ts';
 import { type Namespaces, remoteNamespaces } from './namespaces.ts';
 import { type Registries, remoteRegistries } from './registries.ts';
 import { remoteSnapshotter } from './snapshots.ts';
@@ -43,6 +44,7 @@ export interface BerthClient extends Introspection, Disposable {
   readonly layers: Layers;
   readonly leases: Leases;
   readonly events: Events;
+  readonly mounts: Mounts;
   readonly namespaces: Namespaces;
   readonly registries: Registries;
   readonly storage: Storage;
@@ -80,6 +82,7 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     layers: remoteLayers(connection),
     leases: remoteLeases(connection),
     events: remoteEvents(connection),
+    mounts: remoteMounts(connection),
     namespaces: remoteNamespaces(connection),
     registries: remoteRegistries(connection),
     storage: remoteStorage(connection),

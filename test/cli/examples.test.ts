@@ -22,6 +22,7 @@ test('every example is short and is run here', () => {
   const names = readdirSync(examples).filter((name) => name.endsWith('.ts'));
   assert.deepEqual(names.toSorted(), [
     'commit.ts',
+    'copy.ts',
     'events.ts',
     'metrics.ts',
     'pull.ts',
@@ -68,6 +69,18 @@ test('examples/shell.ts is a shell, on a terminal and off', async () => {
     screen.type('tty; exit 5\r');
     await screen.see(/\/dev\/pts\//);
     await screen.end();
+  } finally {
+    await stage.ok('rm', '-f', id);
+  }
+});
+
+test('examples/copy.ts copies in and out', async () => {
+  const id = await stage.ok('run', '-d', stage.image, 'sleep', '1000');
+  const file = join(stage.daemon.dir, 'etc.tar');
+  try {
+    const { status, stderr } = await example('copy.ts', id, '/etc', '/tmp', file);
+    assert.equal(status, 0, stderr);
+    assert.match((await run('tar', ['-tf', file])).stdout, /^tmp\/etc\/passwd$/m);
   } finally {
     await stage.ok('rm', '-f', id);
   }
