@@ -69,7 +69,8 @@ function startLogger(
   stderr: OwnFifo | undefined,
   { namespace, id }: StdioPlace,
 ): ChildProcess {
-  const args = uriQuery(uri).flatMap(([name, value]) => (value === '' ? [name] : [name, value]));
+  // containerd's: each name with its first value, '' where it has none.
+  const args = [...new Map(uriQuery(uri).reverse())].reverse().flat();
   const readers = [stdout, stderr].map((fifo) => fifo?.openReader() ?? 'ignore');
   try {
     const child = spawn(uriPath(uri), args, {
