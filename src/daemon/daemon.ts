@@ -15,6 +15,9 @@ import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
 import { logCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import { ttrpcAddress } from './config/derived.ts';
+import { DebugServer, type DebugSource } from './debug/debug-server.ts';
+import { dumpText } from './debug/dump.ts';
+import { RunningCalls } from './debug/running-calls.ts';
 import { layoutOf } from './directories.ts';
 import { keepReconciled } from './keep-reconciled.ts';
 import { Metrics } from './metrics/metrics.ts';
@@ -34,6 +37,8 @@ export class Daemon {
   readonly #listening = new AsyncDisposableStack();
   readonly #config: RunningConfig;
   readonly #metrics: Metrics;
+  readonly #debug: DebugServer;
+  readonly #debugSource: DebugSource;
 
   private constructor(
     config: RunningConfig,
@@ -41,6 +46,7 @@ export class Daemon {
     draining: AbortController,
     server: GrpcServer,
     quiet: QuietTimer,
+    debug: DebugSource,
   ) {
     this.#config = config;
     this.#graph = graph;
@@ -48,6 +54,8 @@ export class Daemon {
     this.#server = server;
     this.#quiet = quiet;
     this.#metrics = this.#listening.use(new Metrics(graph.log));
+    this.#debug = this.#listening.use(new DebugServer(debug));
+    this.#debugSource = debug;
   }
 
   /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
@@ -56,16 +64,19 @@ export class Daemon {
     const graph = await compose(() => config.current, layoutOf(root, state), version, log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
+    const calls = new RunningCalls();
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
+      calls.ended(info);
       quiet.touch();
       logCall(info, failure, elapsedMs);
     };
     const server = new GrpcServer(serviceBindings(graph, config, version, draining.signal), {
       log,
       peerOf,
+      before: (info) => calls.began(info),
       after,
     });
-    return new Daemon(config, graph, draining, server, quiet);
+    return new Daemon(config, graph, draining, server, quiet, debugSource(config, version, calls));
   }
 
   /** Opens the sockets: everything is ready when they answer. */
@@ -91,7 +102,7 @@ export class Daemon {
     }));
     this.#quiet.touch();
     const { tasks, containers } = this.#graph;
-    await this.#serveMetrics();
+    await this.#serveExtras();
     const everyMs = () => this.#config.current.reconcileIntervalMs;
     void keepReconciled(tasks, this.#metrics, everyMs, this.#draining.signal);
     void keepHouse(
@@ -137,14 +148,21 @@ export class Daemon {
     await this.#graph[Symbol.asyncDispose]();
   }
 
-  /** A daemon without metrics is better than none. */
-  async #serveMetrics(): Promise<void> {
-    const { metricsAddress: address } = this.#config.current;
-    try {
-      await this.#metrics.listen(address);
-    } catch (error) {
-      this.#graph.log.error({ address, error: messageOf(error) }, 'metrics are not served');
-    }
+  /** A daemon without metrics or profiles is better than none. */
+  async #serveExtras(): Promise<void> {
+    const config = this.#config.current;
+    const { log } = this.#graph;
+    await this.#metrics
+      .listen(config.metricsAddress)
+      .catch((error) => log.error({ error: messageOf(error) }, 'metrics are not served'));
+    await this.#debug
+      .listen(config)
+      .catch((error) => log.error({ error: messageOf(error) }, 'the debug socket is not served'));
+  }
+
+  /** What it is doing, for people. */
+  dump(): string {
+    return dumpText(this.#debugSource.version, this.#debugSource.calls.list());
   }
 
   /** What takes new settings over while it runs. */
@@ -160,7 +178,18 @@ export class Daemon {
         fields: ['ttrpcUid', 'ttrpcGid'],
         apply: (config) => chown(ttrpcAddress(config), config.ttrpcUid, config.ttrpcGid),
       },
+      {
+        fields: ['debugAddress', 'debugUid', 'debugGid'],
+        apply: (config) => this.#debug.listen(config),
+      },
       { fields: ['metricsAddress'], apply: ({ metricsAddress }) => this.#metrics.listen(metricsAddress) },
     ];
   }
 }
+
+const debugSource = (config: RunningConfig, version: string, calls: RunningCalls): DebugSource => ({
+  version,
+  calls,
+  logLevel: () => config.current.logLevel,
+  setLogLevel: (logLevel, signal) => config.change(signal, { logLevel }),
+});

@@ -73,6 +73,8 @@ function handleSignals(daemon: Daemon, running: RunningConfig, log: Logger, lock
     void shutDown(daemon, signal, log, locks);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  // Without a listener, Node would open a debugger's port to every user of this machine.
+  process.on('SIGUSR1', () => log.info({ dump: daemon.dump() }, 'what the daemon is doing'));
   process.on('SIGHUP', () => void reload(running, log));
   // Both are bugs: say so and die; whatever was acknowledged is on disk and the next start reconciles the rest.
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
