@@ -1,4 +1,5 @@
 import { failedPrecondition } from '../errors/error.ts';
+import type { Span } from './span.ts';
 
 /** What every room may log with; pino satisfies it. Never pass secrets. */
 export interface Log {
@@ -27,6 +28,8 @@ export interface Context {
   readonly lease?: string | undefined;
   readonly log: Log;
   readonly caller: Caller;
+  /** The piece of a trace that this is part of, where traces are sent. */
+  readonly span?: Span | undefined;
 }
 
 /** The caller's namespace. @throws failed_precondition "namespace is required" (containerd's words). */

@@ -24,6 +24,7 @@ import { Metrics } from './metrics/metrics.ts';
 import { peerOf } from './peer.ts';
 import type { LivePart, RunningConfig } from './running-config.ts';
 import { serviceBindings } from './services.ts';
+import { openTracing } from './tracing/open-tracing.ts';
 
 /** After so long without calls, memory is given back. */
 const quietMs = 3000;
@@ -62,6 +63,7 @@ export class Daemon {
   static async open(config: RunningConfig, version: string, log: Log): Promise<Daemon> {
     const { root, state } = config.current;
     const graph = await compose(() => config.current, layoutOf(root, state), version, log);
+    const tracing = await openTracing(process.env, version, log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
     const calls = new RunningCalls();
@@ -73,10 +75,14 @@ export class Daemon {
     const server = new GrpcServer(serviceBindings(graph, config, version, draining.signal), {
       log,
       peerOf,
+      span: tracing && ((...call) => tracing.callSpan(...call)),
+      logTraceId: () => config.current.logTraceId,
       before: (info) => calls.began(info),
       after,
     });
-    return new Daemon(config, graph, draining, server, quiet, debugSource(config, version, calls));
+    const daemon = new Daemon(config, graph, draining, server, quiet, debugSource(config, version, calls));
+    if (tracing !== undefined) daemon.#listening.use(tracing);
+    return daemon;
   }
 
   /** Opens the sockets: everything is ready when they answer. */

@@ -42,14 +42,14 @@ const callerOf = (peer: Peer | undefined): Caller =>
   peer === undefined ? { kind: 'grpc' } : { kind: 'grpc', uid: peer.uid, pid: peer.pid };
 
 /** The first of a header's values: containerd's clients put the latest in front of the earlier ones, and BuildKit sends two. */
-function header(headers: RawHeaders, name: string): string | undefined {
+export function header(headers: RawHeaders, name: string): string | undefined {
   const at = headers.findIndex((word, i) => i % 2 === 0 && word === name);
   return at === -1 ? undefined : headers[at + 1];
 }
 
-/** Adds the request's id and method to every line. */
-export function requestLog(log: Log, requestId: number, method: string): Log {
-  const own = { requestId, method };
+/** Adds the request's id and method to every line, and its trace where that is given. */
+export function requestLog(log: Log, requestId: number, method: string, traceId?: string): Log {
+  const own = traceId === undefined ? { requestId, method } : { requestId, method, trace_id: traceId };
   return {
     trace: (fields, message) => log.trace({ ...own, ...fields }, message),
     debug: (fields, message) => log.debug({ ...own, ...fields }, message),

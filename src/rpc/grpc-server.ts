@@ -7,7 +7,8 @@ import {
 import type net from 'node:net';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { type Log, silentLog } from '../async/context.ts';
-import { type CallInfo, contextOf, type Peer, type RawHeaders, requestLog } from './grpc-call.ts';
+import type { Span } from '../async/span.ts';
+import { type CallInfo, contextOf, header, type Peer, type RawHeaders, requestLog } from './grpc-call.ts';
 import { GrpcExchange } from './grpc-exchange.ts';
 import { parseEncoding } from './grpc-frame.ts';
 import { type Handler, handlerOf } from './grpc-handlers.ts';
@@ -20,6 +21,10 @@ export interface GrpcServerOptions {
   readonly log?: Log;
   /** Asked once for each connection; throwing or undefined leaves the caller unknown. */
   readonly peerOf?: (socket: net.Socket) => Peer | undefined;
+  /** A span for a call, where calls are traced; `parent` is the caller's W3C traceparent, unchecked. */
+  readonly span?: ((parent: string | undefined, service: string, method: string) => Span) | undefined;
+  /** Whether log lines of a call name its trace. Default: no. */
+  readonly logTraceId?: () => boolean;
   /** Runs before each call; what it throws is the answer (policy). */
   readonly before?: (call: CallInfo) => Promise<void> | void;
   /** Runs after each call with what it failed with, if it did, and how long it took (audit, metrics). */
@@ -167,8 +172,10 @@ export class GrpcServer {
     peer: Peer | undefined,
   ): Promise<void> {
     const requestId = ++this.#lastRequest;
-    const log = requestLog(this.#log, requestId, `/${service}/${name}`);
-    const ctx = contextOf(headers, exchange.signal, log, peer);
+    const span = this.#options.span?.(header(headers, 'traceparent'), service, name);
+    const traceId = this.#options.logTraceId?.() === true ? span?.traceId : undefined;
+    const log = requestLog(this.#log, requestId, `/${service}/${name}`, traceId);
+    const ctx = { ...contextOf(headers, exchange.signal, log, peer), span };
     const info: CallInfo = { requestId, service, method: name, ctx };
     const started = performance.now();
     let failure: unknown;
@@ -179,6 +186,7 @@ export class GrpcServer {
       failure = error;
       throw error;
     } finally {
+      span?.end(failure);
       this.#options.after?.(info, failure, performance.now() - started);
     }
   }

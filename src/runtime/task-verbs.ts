@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { inSpan } from '../async/span.ts';
 import { isKind } from '../errors/error.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
@@ -15,7 +16,9 @@ export abstract class TaskVerbs {
 
   /** Starts the first process, or an exec. @returns its pid @throws not_found, failed_precondition, unknown */
   async start(ctx: Context, id: string, execId = ''): Promise<number> {
-    const { pid } = await this.#change(ctx, id, (client) => client.start({ id, execId }, ctx, checkpointMs));
+    const { pid } = await inSpan(ctx, 'start', { container: id }, (inner) =>
+      this.#change(inner, id, (client) => client.start({ id, execId }, inner, checkpointMs)),
+    );
     return pid;
   }
 

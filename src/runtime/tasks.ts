@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Context, daemonContext, type Log, namespaceOf } from '../async/context.ts';
 import { withDeadline } from '../async/deadline.ts';
+import { inSpan } from '../async/span.ts';
 import { alreadyExists, isKind, messageOf, wrap } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import type { Activations } from '../mounts/activations.ts';
@@ -113,7 +114,12 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
    * @returns the pid of its first process
    * @throws already_exists, not_found (runtime), invalid_argument, unknown (the runtime's words)
    */
-  async create(ctx: Context, task: NewTask): Promise<number> {
+  create(ctx: Context, task: NewTask): Promise<number> {
+    const attributes = { container: task.containerId, runtime: task.runtimeName };
+    return inSpan(ctx, 'create', attributes, (inner) => this.#create(inner, task));
+  }
+
+  async #create(ctx: Context, task: NewTask): Promise<number> {
     const program = this.#programOf(task.runtimeName);
     const namespace = namespaceOf(ctx);
     const { containerId: id, spec } = task;

@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { inSpan } from '../async/span.ts';
 import { TaskGroup } from '../async/task-group.ts';
 import { isKind } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -56,7 +57,10 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
         const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
         const reference = formatReference(work.session.reference);
-        await unpackImage(parts, inner, { image, snapshotter: into, customer, reference, ready });
+        const job = { image, snapshotter: into, customer, reference, ready };
+        await inSpan(inner, 'unpack', { reference, snapshotter: into.name }, (ctx) =>
+          unpackImage(parts, ctx, job),
+        );
       })
       .catch(() => {}); // join throws it
   if (work.allMetadata) void group.run(() => work.plan.readOthers(group.signal)).catch(() => {});
@@ -99,7 +103,10 @@ function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: Wanted
     total: descriptor.size,
   });
   const blob = { descriptor, parent, reference, customer: work.customer };
-  const done = ensureBlob(parts, ctx, blob, sourceOf(work.session));
+  const { digest, size } = descriptor;
+  const done = inSpan(ctx, 'fetch', { digest, size }, (inner) =>
+    ensureBlob(parts, inner, blob, sourceOf(work.session)),
+  );
   done.catch(() => {}); // the group reports it, whether or not a layer waits for it
   return done;
 }

@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { inSpan } from '../async/span.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { labelNames } from '../oci/label-names.ts';
@@ -59,7 +60,9 @@ async function pullReporting(
   return withLease(parts.leases, ctx, async (leased) => {
     report({ phase: 'resolving', name, offset: 0, total: 0 });
     const session = await openSession(parts, request, { actions: 'pull', report });
-    const { descriptor, bytes } = await resolve(leased, session);
+    const { descriptor, bytes } = await inSpan(leased, 'resolve', { reference: name }, (ctx) =>
+      resolve(ctx, session),
+    );
     report({ phase: 'resolved', name, descriptor, offset: 0, total: 0 });
     const customer = { id: leased.lease, report };
     const documents = new RemoteDocuments(parts, session, customer);

@@ -61,7 +61,10 @@ test('ctr pprof of both generations gets goroutines, heap, profile, block and th
     const events = run(ctr, ['-a', daemon.address, 'events'], { timeoutMs: 3000 });
     let dump = '';
     for (let i = 0; i < 100 && !dump.includes('Subscribe'); i++) dump = await pprof('goroutines');
-    assert.match(dump, /calls under way[^]*\/containerd\.services\.events\.v1\.Events\/Subscribe namespace/);
+    assert.match(
+      dump,
+      /calls under way[\s\S]*\/containerd\.services\.events\.v1\.Events\/Subscribe namespace/,
+    );
     assert.match(dump, /threads\n(?: {2}.*\n)*? {2}\d+ (?:node|MainThread)/);
     await events;
     assert.match(await pprof('block'), /^p99 \d+\.\d\d$/m);
