@@ -4,7 +4,8 @@ import type { Journal } from './journal.ts';
 import type { Random } from './random.ts';
 
 /** How long any command may take, daemon dead or alive (I8). */
-const commandTimeoutMs = 25_000;
+/** A run by hand on a busy machine may be given more. */
+const commandTimeoutMs = Number(process.env.BERTH_CHAOS_PATIENCE_MS ?? 25_000);
 
 export interface Setting {
   readonly address: string;
