@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import { type ProcessExit, unknownExitStatus } from './reaper.ts';
 import { deleteRunc, runcDir } from './runc-container.ts';
@@ -31,6 +32,9 @@ async function deleteFromRuntime({ runtime, request, init }: Task): Promise<void
   try {
     await runtime.delete(request.id);
   } catch (error) {
-    if (!/does not exist/.test(messageOf(error))) throw error;
+    if (/does not exist/.test(messageOf(error))) return;
+    // The runtime waits in vain for one that was given up; its cgroup is removed when it has gone (reconcile).
+    if (!init.lingers) throw error;
+    await rm(runcDir(request), { recursive: true, force: true });
   }
 }

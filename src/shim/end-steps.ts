@@ -14,6 +14,8 @@ const SIGKILL = 9;
 const maxSteps = 50;
 /** How long a killed process has before the next means is tried. */
 const patienceMs = 2_000;
+/** How long one that nothing ends has before its task is told as ended without it. */
+const lastPatienceMs = 4_000;
 /** A frozen cgroup of version 1 needs a moment to be frozen. */
 const freezeMs = 100;
 
@@ -21,10 +23,13 @@ const freezeMs = 100;
 export class EndSteps {
   readonly #steps: EndStep[] = [];
   readonly #init: TaskProcess;
+  readonly #detach: () => Promise<void>;
   #escalating = false;
 
-  constructor(init: TaskProcess) {
+  /** `detach`: lets go of a process that nothing ends, so that its task can be deleted. */
+  constructor(init: TaskProcess, detach: () => Promise<void>) {
     this.#init = init;
+    this.#detach = detach;
   }
 
   get list(): readonly EndStep[] {
@@ -54,8 +59,16 @@ export class EndSteps {
       await this.take(step, () => action(this.#init.pid, paths)).catch(() => {});
     }
     await within(patienceMs, this.#init.ended);
-    if (!this.#hasEnded()) this.#note(whereIs(this.#init.pid));
+    await this.#giveUp().catch(() => {});
     this.#escalating = false;
+  }
+
+  /** SIGKILL is pending: whatever keeps it in the kernel, it never runs a line of its own again. */
+  async #giveUp(): Promise<void> {
+    if (this.#hasEnded()) return;
+    this.#note(whereIs(this.#init.pid));
+    await within(lastPatienceMs, this.#init.ended);
+    if (!this.#hasEnded()) await this.take('given up: root detached, task told as ended', this.#detach);
   }
 
   #hasEnded(): boolean {

@@ -1,5 +1,6 @@
 import { abortable } from '../async/abortable.ts';
 import { failedPrecondition, invalidArgument, notFound } from '../errors/error.ts';
+import { isAlive } from '../sys/process.ts';
 import type { WindowSize } from '../sys/tty.ts';
 import type { HeldFds } from './fd-store.ts';
 import type { ProcessExit, WatchedProcess } from './reaper.ts';
@@ -60,6 +61,11 @@ export class TaskProcess {
     this.#watched = watched;
     this.#pid = watched.pid;
     this.#startTicks = watched.startTicks;
+  }
+
+  /** Whether it is still there although it was told as ended: nothing ended it. */
+  get lingers(): boolean {
+    return this.status === 'stopped' && this.#pid !== 0 && isAlive(this.#pid, this.#startTicks);
   }
 
   /** Settles when it is over, drained or not; at once where it was never made. */

@@ -9,12 +9,12 @@ import type { LogWriter } from './log-writer.ts';
 import { openProcessStdio, stdioPrefix } from './make-process.ts';
 import { OciRuntime } from './oci-runtime.ts';
 import { OomWatch } from './oom-watch.ts';
-import type { ProcessExit, WatchedProcess } from './reaper.ts';
+import { type ProcessExit, unknownExitStatus, type WatchedProcess } from './reaper.ts';
 import { type ProcessStdio, type StdioPaths, within } from './stdio.ts';
 import type { TaskEvents } from './task-events.ts';
 import { TaskProcess } from './task-process.ts';
 import { type TaskRequest, type Telling, writeRecord } from './task-record.ts';
-import { sharesPidNamespace } from './task-rootfs.ts';
+import { sharesPidNamespace, unmountRootfs } from './task-rootfs.ts';
 
 /** What a task needs of the shim around it. */
 export interface TaskSurroundings {
@@ -63,7 +63,7 @@ export class Task {
     this.around = around;
     this.runtime = new OciRuntime(request.runtime, join(request.bundle, 'log.json'));
     this.init = new TaskProcess('', pathsOf(request));
-    this.ends = new EndSteps(this.init);
+    this.ends = new EndSteps(this.init, () => this.#detach());
     this.kept = new KeptFds(around.fds, `${request.namespace}/${request.id}`);
   }
 
@@ -179,6 +179,15 @@ export class Task {
     writeRecord({ ...this.request, format: 1, processes, telling: this.#telling, changing });
   }
 
+  /** The last means against a process that does not end: its task ends without it, how nobody knows. */
+  async #detach(): Promise<void> {
+    await unmountRootfs(this.request);
+    await this.init.exclusive(async () => {
+      if (this.init.status !== 'stopped')
+        this.exited(this.init, { status: unknownExitStatus, at: new Date() });
+    });
+  }
+
   #watchOom(): void {
     try {
       if (this.init.exit === undefined)
@@ -193,7 +202,9 @@ export class Task {
     if (process === this.init) await this.#execsEnded();
     this.#oom?.check();
     if (process === this.init) this.#oom?.[Symbol.dispose]();
-    await process.exclusive(async () => this.exited(process, exit));
+    await process.exclusive(async () => {
+      if (process.exit === undefined) this.exited(process, exit);
+    });
   }
 
   /** Without a pid namespace of its own the container's other processes outlive the first one: they are killed. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isKind } from '../../src/errors/error.ts';
-import { Harness } from './harness.ts';
+import { Harness, mountsIn, until } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();
@@ -48,6 +50,46 @@ test('what is done to end a task is shown, with what came of it', async () => {
     ],
   );
   await h.tasks.delete(ctx, 'stubborn');
+});
+
+const freezer = '/sys/fs/cgroup/freezer';
+const noFreezer = existsSync(freezer) ? false : 'version 2 alone kills what is frozen';
+
+test('one that nothing ends is given up, its task deleted; the steps say why', {
+  skip: noFreezer,
+}, async () => {
+  await start('stuck', 'sleep 1000', () => {});
+  const { pid } = await h.tasks.get(ctx, 'stuck');
+  const parent = join(freezer, h.cgroup, 'freezer.state');
+  writeFileSync(parent, 'FROZEN');
+  try {
+    await until(() => readFileSync(parent, 'utf8').trim() === 'FROZEN', 'the cgroup above to be frozen');
+    await h.tasks.kill(ctx, 'stuck', 9);
+    assert.equal((await h.tasks.wait(ctx, 'stuck')).exitStatus, 255);
+    const steps = await h.tasks.endSteps(ctx, 'stuck');
+    assert.deepEqual(
+      steps.map(({ step, error }) => [step.replace(/\d{2,}/, 'N').replace(/ in state .*/, ''), error]),
+      [
+        ['signal 9', ''],
+        ['every process of the cgroup killed', ''],
+        ['cgroup frozen, killed and thawed', ''],
+        ['process N is still there,', ''],
+        ['given up: root detached, task told as ended', ''],
+      ],
+    );
+    assert.deepEqual(mountsIn(h.dir), []);
+    await h.tasks.delete(ctx, 'stuck');
+    assert.equal(await h.tasks.find(ctx, 'stuck'), undefined);
+    assert.ok(existsSync(`/proc/${pid}`));
+  } finally {
+    writeFileSync(parent, 'THAWED');
+  }
+  await until(() => !existsSync(`/proc/${pid}`), 'it to end once it can');
+  assert.equal(h.topics('stuck').filter((topic) => topic === '/tasks/exit').length, 1);
+  assert.deepEqual(
+    (await h.tasks.reconcile()).filter(({ kind }) => kind !== 'cgroup'),
+    [],
+  );
 });
 
 test('a paused task is killed all the same', async () => {
