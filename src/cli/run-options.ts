@@ -11,6 +11,7 @@ import { parseEnv, parseEnvFile, parseLabels } from './parse/env.ts';
 import { parseMount, parseTmpfs, parseVolume } from './parse/mount.ts';
 import { parseSignal } from './parse/signal.ts';
 import { parseCount, parseCpus, parseSize } from './parse/size.ts';
+import { subordinateIds } from './parse/subordinate-ids.ts';
 
 /** The options of `berth run` as commander gives them. */
 export interface RunOptions {
@@ -41,6 +42,11 @@ export interface RunOptions {
   readonly hostname?: string;
   readonly stopSignal?: string;
   readonly securityOpt?: readonly string[];
+  readonly device?: readonly string[];
+  readonly annotation?: readonly string[];
+  readonly uidmap?: readonly string[];
+  readonly gidmap?: readonly string[];
+  readonly usernsRemap?: string;
   readonly pull: string;
   readonly platform?: string;
   readonly snapshotter?: string;
@@ -80,6 +86,11 @@ export function addRunOptions(command: Command): void {
     .option('-h, --hostname <name>', 'host name in the container')
     .option('--stop-signal <signal>', 'signal that berth stop sends')
     .option('--security-opt <option>', 'seccomp=unconfined or no-new-privileges[=false]', collect)
+    .option('--device <device>', 'host[:container[:rwm]], or vendor/class=name (CDI)', collect)
+    .option('--annotation <key=value>', 'annotate the runtime specification', collect)
+    .option('--uidmap <inside:outside:size>', 'user namespace: whom its users are outside', collect)
+    .option('--gidmap <inside:outside:size>', 'user namespace: whom its groups are outside', collect)
+    .option('--userns-remap <user>', 'user namespace with the ranges of /etc/subuid and /etc/subgid')
     .option('--pull <when>', 'always, missing or never', 'missing')
     .option('--platform <os/arch>', "platform of the image; default: this machine's")
     .option('--snapshotter <name>', 'snapshotter for the root file system')
@@ -126,6 +137,9 @@ export function containerOptions(
     stopSignal: mapped(options.stopSignal, stopSignal),
     logs: options.detach === true || options.rm !== true,
     autoRemove: options.rm,
+    devices: options.device,
+    annotations: options.annotation && parseLabels(options.annotation),
+    ...idMaps(options),
     ...securityOptions(options.securityOpt ?? []),
   });
 }
@@ -174,7 +188,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw invalidArgument(`cannot read the env file: ${messageOf(error)}`, error);
+    throw invalidArgument(`cannot read ${file}: ${messageOf(error)}`, error);
   }
 }
 
@@ -192,6 +206,15 @@ function mounts(options: RunOptions, cwd: string): ContainerMount[] {
 function network(mode: string | undefined): 'host' | 'none' | undefined {
   if (mode === undefined || mode === 'host' || mode === 'none') return mode;
   throw invalidArgument(`network ${JSON.stringify(mode)} is not supported, want host or none`);
+}
+
+/** One map alone counts for users and groups alike. @throws CliError, invalid_argument */
+function idMaps({ uidmap, gidmap, usernsRemap }: RunOptions): Pick<ContainerOptions, 'uidMap' | 'gidMap'> {
+  if (usernsRemap !== undefined && (uidmap ?? gidmap) !== undefined)
+    throw new CliError('--userns-remap excludes --uidmap and --gidmap', { exitCode: 125 });
+  if (usernsRemap !== undefined) return subordinateIds(usernsRemap, readText);
+  const [users, groups] = [uidmap ?? gidmap, gidmap ?? uidmap];
+  return users === undefined || groups === undefined ? {} : { uidMap: users.join(), gidMap: groups.join() };
 }
 
 function securityOptions(

@@ -51,6 +51,13 @@ export interface ContainerOptions {
   readonly newPrivilegesAllowed?: boolean;
   /** Default: the daemon's profile. */
   readonly seccomp?: 'unconfined';
+  /** `host[:container[:rwm]]`, or `vendor/class=name` of the Container Device Interface. */
+  readonly devices?: readonly string[];
+  /** Of the runtime specification; `cdi.k8s.io/…` names devices. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** `inside:outside:size`, several with commas between; both or none: a user namespace. */
+  readonly uidMap?: string;
+  readonly gidMap?: string;
 }
 
 /** Another process in a running container. */
@@ -97,6 +104,8 @@ export function toCreateRequest(options: ContainerOptions) {
     env: [...(options.env ?? [])],
     capAdd: [...(options.capAdd ?? [])],
     capDrop: [...(options.capDrop ?? [])],
+    devices: [...(options.devices ?? [])],
+    annotations: { ...options.annotations },
     labels: { ...options.labels },
     mounts: (mounts ?? []).map((mount) => ({ ...mount, options: [...(mount.options ?? [])] })),
     memoryBytes: BigInt(memoryBytes ?? 0),

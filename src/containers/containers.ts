@@ -76,6 +76,13 @@ export interface NewContainerOfImage {
   readonly autoRemove?: boolean;
   readonly newPrivilegesAllowed?: boolean;
   readonly seccomp?: string;
+  /** `host[:container[:rwm]]`, or `vendor/class=name` of the Container Device Interface. */
+  readonly devices?: readonly string[];
+  /** Of the runtime specification; `cdi.k8s.io/…` names devices. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** `inside:outside:size`, several with commas between; both or none: a user namespace. */
+  readonly uidMap?: string;
+  readonly gidMap?: string;
   /** Make it again of a checkpoint: its own specification counts, not the words above that would build one. */
   readonly restored?: RestoredParts;
 }

@@ -1,3 +1,4 @@
+import { chownSync } from 'node:fs';
 import { codeOf, invalidArgument, messageOf, wrap } from '../errors/error.ts';
 import { accountFileLimitBytes } from '../oci/spec/account-files.ts';
 import type { AccountFiles } from '../oci/spec/user.ts';
@@ -29,13 +30,19 @@ function readAccountFile(root: FdLike, path: string): Uint8Array | undefined {
   }
 }
 
-/** Makes the working directory inside the root, owned by its root user (CVE-2026-55686). Idempotent. @throws invalid_argument */
-export function makeWorkingDir(root: FdLike, path: string): void {
+/** Makes the working directory inside the root, owned by its root user (CVE-2026-55686), who is `owner` outside. Idempotent. @throws invalid_argument */
+export function makeWorkingDir(
+  root: FdLike,
+  path: string,
+  owner: readonly [uid: number, gid: number] = [0, 0],
+): void {
   if (path === '/') return;
   if (goesThroughMagicLink(path, root))
     throw invalidArgument(`working directory ${path} is refused: it leads to open files`);
   try {
-    using _ = ensureDirInRoot(root, path);
+    using _ = ensureDirInRoot(root, path, 0o755, (made) => {
+      if (owner.some((id) => id !== 0)) chownSync(made.procPath, ...owner);
+    });
   } catch (error) {
     const odd = ['ELOOP', 'ENOTDIR', 'EXDEV', 'ENOENT', 'ENAMETOOLONG'].includes(codeOf(error) ?? '');
     if (odd)

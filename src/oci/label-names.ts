@@ -7,6 +7,9 @@ export const labelNames = {
   childPrefix: 'containerd.io/gc.ref.content.',
   /** RFC 3339: from then on the record itself keeps nothing from garbage collection. */
   expire: 'containerd.io/gc.expire',
+  /** Whose a snapshot's files are: `inside:outside:size`, several with commas between. */
+  uidMapping: 'containerd.io/snapshot/uidmapping',
+  gidMapping: 'containerd.io/snapshot/gidmapping',
   imageBackReference: 'containerd.io/gc.bref.image',
 } as const;
 

@@ -4,6 +4,7 @@ import { allCapabilities, capabilitiesFor, capabilitySets } from './capabilities
 import { commandFor, workingDirFor } from './command.ts';
 import { maskedPaths, readonlyPaths, thermalThrottlePath } from './default-paths.ts';
 import { environmentFor } from './environment.ts';
+import type { IdMapping } from './id-maps.ts';
 import { mountsFor } from './mounts.ts';
 import { type ResourceLimits, resourcesFor } from './resources.ts';
 import {
@@ -41,7 +42,16 @@ export interface SpecOptions extends ResourceLimits {
   readonly privileged?: boolean;
   readonly newPrivilegesAllowed?: boolean;
   readonly seccomp?: 'default' | 'unconfined';
+  /** A user namespace with these maps. */
+  readonly idMaps?: UserMaps | undefined;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly host: HostFacts;
+}
+
+/** Whom the ids of a user namespace are outside. */
+export interface UserMaps {
+  readonly uids: readonly IdMapping[];
+  readonly gids: readonly IdMapping[];
 }
 
 /** What the spec needs to know of this machine, so that building it stays a pure function. */
@@ -72,6 +82,7 @@ export function buildSpec(image: ImageProcess, options: SpecOptions): RuntimeSpe
     hostname: hostnameFor(options),
     mounts: mountsFor(options.mounts ?? [], privileged),
     linux: linuxFor(options, capabilities),
+    ...(Object.keys(options.annotations ?? {}).length > 0 && { annotations: { ...options.annotations } }),
   };
 }
 
@@ -112,6 +123,7 @@ function linuxFor(options: SpecOptions, capabilities: readonly string[]): LinuxS
   return {
     namespaces: namespacesFor(options),
     cgroupsPath: `/${namespace}/${id}`,
+    ...(options.idMaps && { uidMappings: options.idMaps.uids, gidMappings: options.idMaps.gids }),
     resources: resourcesFor(options, privileged),
     ...(privileged && host.devices !== undefined ? { devices: host.devices } : {}),
     maskedPaths: privileged ? [] : [...maskedPaths, ...(host.thermalCpus ?? []).map(thermalThrottlePath)],
@@ -120,10 +132,11 @@ function linuxFor(options: SpecOptions, capabilities: readonly string[]): LinuxS
   };
 }
 
-function namespacesFor({ network, host }: SpecOptions): { type: string }[] {
+function namespacesFor({ network, host, idMaps }: SpecOptions): { type: string }[] {
   const types = ['pid', 'ipc', 'uts', 'mount'];
   if (network !== 'host') types.push('network');
   if (host.unifiedCgroups) types.push('cgroup');
+  if (idMaps !== undefined) types.push('user');
   return types.map((type) => ({ type }));
 }
 

@@ -1,3 +1,4 @@
+import type { IdMapping } from './id-maps.ts';
 import type { SeccompProfile } from './seccomp.ts';
 
 /** The parts of the OCI runtime spec that are built here (runtime-spec config.md and config-linux.md, 1.0.2). */
@@ -9,6 +10,18 @@ export interface RuntimeSpec {
   readonly mounts: readonly SpecMount[];
   readonly linux: LinuxSpec;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly hooks?: Hooks;
+}
+
+/** By their moment: `createRuntime`, `poststop` … */
+export type Hooks = Readonly<Record<string, readonly Hook[]>>;
+
+export interface Hook {
+  readonly path: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly string[];
+  /** Seconds. */
+  readonly timeout?: number;
 }
 
 export interface ProcessSpec {
@@ -41,6 +54,8 @@ export interface SpecMount {
 export interface LinuxSpec {
   readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
   readonly cgroupsPath: string;
+  readonly uidMappings?: readonly IdMapping[];
+  readonly gidMappings?: readonly IdMapping[];
   readonly resources: Resources;
   readonly devices?: readonly Device[];
   readonly maskedPaths: readonly string[];
