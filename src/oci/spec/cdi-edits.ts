@@ -16,15 +16,15 @@ export interface GivenDevice extends Device {
 
 /** What the devices of a container make of its specification. The same device or mount twice is replaced. Pure. */
 export function withEdits(spec: RuntimeSpec, edits: ResolvedEdits): RuntimeSpec {
-  const { process, mounts, linux, hooks = {} } = spec;
+  const { process: first, mounts, linux, hooks = {} } = spec;
   const names = new Set(edits.env.map(nameOf));
-  const gids = new Set([...(process.user.additionalGids ?? []), ...edits.additionalGids]);
+  const gids = new Set([...(first.user.additionalGids ?? []), ...edits.additionalGids]);
   return {
     ...spec,
     process: {
-      ...process,
-      user: { ...process.user, additionalGids: [...gids] },
-      env: [...process.env.filter((text) => !names.has(nameOf(text))), ...edits.env],
+      ...first,
+      user: { ...first.user, additionalGids: [...gids] },
+      env: [...first.env.filter((text) => !names.has(nameOf(text))), ...edits.env],
     },
     mounts: edits.mounts.reduce(withMount, mounts),
     linux: {
