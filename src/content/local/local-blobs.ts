@@ -6,12 +6,11 @@ import { algorithmOf, type Digest, hexOf, isDigest } from '../../oci/digest.ts';
 import type { BlobIngest, Blobs } from '../blobs.ts';
 import type { ContentReader } from '../store.ts';
 import { LocalIngest } from './blob-ingest.ts';
-import { BlobReader } from './blob-reader.ts';
 import { DirectorySync, syncDirectory } from './directory-sync.ts';
 import { HashThread } from './hash-thread.ts';
-import { SmallBlob } from './small-blob.ts';
+import { openBlob } from './open-blob.ts';
 
-const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 const algorithms = ['sha256', 'sha512'] as const;
 
 /**
@@ -58,16 +57,7 @@ class LocalBlobs implements Blobs {
   }
 
   async open(digest: Digest): Promise<ContentReader> {
-    const path = this.#blobPath(digest);
-    const small = await absentIs(SmallBlob.read(path), digest);
-    if (small !== undefined) return small;
-    const file = await absentIs(open(path, O_RDONLY | O_NOFOLLOW), digest);
-    try {
-      return new BlobReader(file, path, (await file.stat()).size);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    return absentIs((async () => openBlob(this.#blobPath(digest)))(), digest);
   }
 
   async delete(digest: Digest): Promise<void> {

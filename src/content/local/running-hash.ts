@@ -6,6 +6,8 @@ import type { HashThread } from './hash-thread.ts';
 
 /** Smaller writes are hashed at once: that takes less than the way to the thread and back. */
 const inlineBytes = 128 * 1024;
+/** So much more is hashed at once for a writer who asks for the digest after each write, and so waits for it anyway. */
+const askedInlineBytes = 1 << 20;
 /** What the thread hashes in one go; other files take turns. */
 const stepBytes = 4 << 20;
 
@@ -24,16 +26,21 @@ export class RunningHash {
   #written = 0;
   #following: Promise<void> | undefined;
   #closed = false;
+  /** The digest was asked for since the last write. */
+  #asked = false;
 
   constructor(file: FileHandle, thread: HashThread) {
     this.#file = file;
     this.#thread = thread;
   }
 
-  /** Bytes that are in the file at `offset` now. */
+  /** Bytes that are, or are being, put into the file at `offset`. */
   append(data: Uint8Array, offset: number): void {
+    const asked = this.#asked;
+    this.#asked = false;
     this.#written = offset + data.length;
-    if (this.#inline !== undefined && offset === this.#hashed && data.length <= inlineBytes) {
+    const atOnce = asked ? askedInlineBytes : inlineBytes;
+    if (this.#inline !== undefined && offset === this.#hashed && data.length <= atOnce) {
       this.#inline.update(data);
       this.#hashed = this.#written;
     } else this.#follow();
@@ -52,6 +59,7 @@ export class RunningHash {
 
   /** Digest of the first `size` bytes. */
   async digest(size: number, algorithm: DigestAlgorithm = 'sha256'): Promise<Digest> {
+    this.#asked = true;
     if (algorithm !== 'sha256') return this.#digestAnew(size, algorithm);
     if (this.#inline !== undefined && this.#hashed === size)
       return `sha256:${this.#inline.copy().digest('hex')}` as Digest;
