@@ -87,7 +87,7 @@ test('a logger gets both streams, names and arguments, and is done before the ex
   assert.equal((await h.tasks.wait(ctx, 'logged')).exitStatus, 3);
   assert.deepEqual(readFileSync(`${out}.stdout`, 'utf8').trimEnd().split('\n'), numbers(20_000));
   assert.equal(readFileSync(`${out}.stderr`, 'utf8'), 'oops\n');
-  assert.equal(readFileSync(`${out}.who`, 'utf8'), `test/logged out ${out} flag\n`);
+  assert.equal(readFileSync(`${out}.who`, 'utf8'), `test/logged out ${out} flag \n`);
   await h.tasks.delete(ctx, 'logged');
 });
 
