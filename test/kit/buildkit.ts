@@ -27,7 +27,7 @@ export interface BuildkitOptions {
   readonly address: string;
   readonly namespace: string;
   /** Default: overlayfs. */
-  readonly snapshotter?: string;
+  readonly snapshotter?: string | undefined;
   /** `host:port` of a registry without TLS. */
   readonly registry: string;
 }

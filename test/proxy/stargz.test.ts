@@ -1,4 +1,4 @@
-// The stargz snapshotter 0.18.2. BERTH_REFEREE_PEER=containerd runs the same against containerd 2.3.4.
+// The stargz snapshotter 0.18.2.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

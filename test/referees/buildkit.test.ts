@@ -13,7 +13,9 @@ import { until } from '../runtime/harness.ts';
 import { type Bench, checks } from './buildkit-checks.ts';
 
 const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
-const namespaces = [`bk${process.pid}a`, `bk${process.pid}b`];
+/** One BuildKit each: all of them use the same daemon at the same time. */
+const snapshotters = ['overlayfs', 'overlayfs', 'native'];
+const namespaces = snapshotters.map((_, i) => `bk${process.pid}${'abc'[i]}`);
 
 describe('BuildKit', {
   skip: buildkitd === undefined ? 'there was no Go to build BuildKit with' : false,
@@ -28,8 +30,13 @@ describe('BuildKit', {
     daemon = onContainerd ? await new TestContainerd('2.3').start() : await startDaemon();
     const { address } = daemon;
     benches = await Promise.all(
-      namespaces.map(async (namespace) => ({
-        buildkit: await new Buildkit({ address, namespace, registry: registry.host }).start(),
+      namespaces.map(async (namespace, i) => ({
+        buildkit: await new Buildkit({
+          address,
+          namespace,
+          registry: registry.host,
+          snapshotter: snapshotters[i],
+        }).start(),
         base,
         registry: registry.host,
         own: namespace,
@@ -53,13 +60,12 @@ describe('BuildKit', {
     Dockerfile: [`FROM ${bench.base}`, ...lines].join('\n'),
   });
 
-  describe('two at once', { concurrency: true }, () => {
-    for (const side of [0, 1]) {
-      describe(`${side + 1} of 2`, { concurrency: false }, () => {
+  describe('three at once', { concurrency: true }, () => {
+    for (const [i, snapshotter] of snapshotters.entries())
+      describe(`${i + 1} of 3, on ${snapshotter}`, { concurrency: false }, () => {
         for (const [name, check] of Object.entries(checks))
-          test(name, () => check(benches[side] ?? assert.fail('no bench')));
+          test(name, () => check(benches[i] ?? assert.fail('no bench')));
       });
-    }
   });
 
   test('the daemon killed with -9 between builds: what was built stays cached, the rest is built', async () => {
@@ -110,7 +116,8 @@ describe('BuildKit', {
         ),
         ['', '', '', ''],
       );
-      assert.equal((await ctr('snapshots', 'ls')).split('\n').length, 1);
+      for (const snapshotter of new Set(snapshotters))
+        assert.equal((await ctr('snapshots', '--snapshotter', snapshotter, 'ls')).split('\n').length, 1);
     }
     if (daemon instanceof TestDaemon) assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
   });

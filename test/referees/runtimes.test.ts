@@ -1,10 +1,12 @@
 // OCI runtimes of others, by BinaryName of the default shim's options: `ctr run --runc-binary`, `berth run --runtime`.
+// BERTH_REFEREE_PEER=containerd runs what can be on containerd 2.3.4.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { violationsAtRest } from '../kit/checker.ts';
-import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { TestContainerd } from '../kit/containerd.ts';
+import { startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { bin, ctr2, tools } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
@@ -12,15 +14,16 @@ import { output, run } from '../kit/run.ts';
 import { until } from '../runtime/harness.ts';
 
 const runtimes = { runsc: join(tools, 'gvisor/runsc'), 'runc 1.3.3': join(tools, 'runc/runc') };
+const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
 const namespace = `runtimes${process.pid}`;
 let registry: TestRegistry;
-let daemon: TestDaemon;
+let daemon: TestDaemon | TestContainerd;
 let image: string;
 
 before(async () => {
   registry = await TestRegistry.start();
   image = await registry.pushBusybox();
-  daemon = await startDaemon();
+  daemon = onContainerd ? await new TestContainerd('2.3').start() : await startDaemon();
   await ctr('images', 'pull', '--plain-http', image);
 });
 after(async () => {
@@ -52,7 +55,8 @@ for (const [name, program] of Object.entries(runtimes)) {
       const exec = (word: string, ...more: string[]) =>
         ctr('tasks', 'exec', ...more, '--exec-id', word, id('long'), 'echo', word);
       assert.equal(await exec('first'), 'first');
-      await daemon.restart('SIGKILL');
+      await daemon.stop('SIGKILL');
+      await daemon.start();
       assert.match(await ctr('tasks', 'ls'), new RegExp(`${id('long')} +\\d+ +RUNNING`));
       assert.equal(await exec('second'), 'second');
       assert.match(await ctr('tasks', 'ps', id('long')), /^PID/);
@@ -68,11 +72,11 @@ for (const [name, program] of Object.entries(runtimes)) {
       assert.notEqual(status, 0);
       assert.match(stderr, /\/nope/);
       // runsc makes a task of it and fails at the start, and then signals it not: containerd 2.3.4 cannot get rid of that.
-      assert.equal(await ctr('tasks', 'ls', '-q'), '');
-      assert.equal(await ctr('containers', 'ls', '-q'), '');
+      for (const kind of ['tasks', 'containers'])
+        assert.doesNotMatch(await ctr(kind, 'ls', '-q'), new RegExp(id('bad')));
     });
 
-    test('by berth run --runtime', async () => {
+    test('by berth run --runtime', { skip: onContainerd }, async () => {
       assert.equal(await berth('run', '--rm', '--runtime', program, image, 'echo', 'hello'), 'hello');
       await berth('run', '-d', '--name', id('b'), '--runtime', program, image, 'sleep', '1000');
       assert.equal(await berth('exec', id('b'), 'echo', 'in'), 'in');
@@ -86,5 +90,5 @@ for (const [name, program] of Object.entries(runtimes)) {
 
 test('nothing is left', async () => {
   await ctr('images', 'rm', '--sync', image);
-  assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
+  if (daemon instanceof TestDaemon) assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
 });
