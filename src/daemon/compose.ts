@@ -13,6 +13,7 @@ import { type Metadata, openMetadata } from '../metadata/metadata.ts';
 import type { Activations } from '../mounts/activations.ts';
 import { LocalMounts } from '../mounts/local-mounts.ts';
 import { hostPlatform } from '../oci/platform.ts';
+import { Bundles } from '../runtime/bundle.ts';
 import { runProgram } from '../runtime/foreign/run-program.ts';
 import { Tasks } from '../runtime/tasks.ts';
 import { applyTargets } from '../snapshots/apply-target.ts';
@@ -62,6 +63,7 @@ export async function compose(
   await using opened = new AsyncDisposableStack();
   const config = current();
   const events = new EventExchange();
+  if (await new Bundles(layout.state).any()) events.expectReturns();
   const all = [
     opened.use(await openOverlay(config, layout, log)),
     await openNativeDriver(join(layout.snapshots, 'native')),

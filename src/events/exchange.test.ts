@@ -131,4 +131,30 @@ describe('event exchange', () => {
     );
     exchange.forward({ ...envelope, timestamp: new Date() });
   });
+
+  it('keeps what shims tell after a restart for subscribers who come back, once for each set of filters', async () => {
+    const { exchange, controller, all } = setUp();
+    const told = (second: number): Envelope => ({
+      timestamp: new Date(second * 1000),
+      namespace: 'default',
+      topic,
+      event,
+    });
+    exchange.forward(told(1));
+    exchange.expectReturns();
+    exchange.publish(ctx, '/images/create', event);
+    exchange.forward(told(2));
+    const first = all(exchange.subscribe(['topic~=tasks'], controller.signal));
+    exchange.forward(told(3));
+    const streams = [
+      first,
+      ...[['topic~=tasks'], [], ['topic~=images']].map((f) => all(exchange.subscribe(f, controller.signal))),
+    ];
+    exchange.forward(told(4));
+    controller.abort();
+    const seen = (await Promise.all(streams)).map((stream) =>
+      stream.map(({ timestamp }) => timestamp.getTime() / 1000),
+    );
+    assert.deepEqual(seen, [[2, 3, 4], [4], [2, 3, 4], []]);
+  });
 });

@@ -5,18 +5,24 @@ import type { Any } from '../oci/any.ts';
 import { envelopeFields } from './envelope-fields.ts';
 import type { Envelope, Events } from './events.ts';
 import { type Adapt, compileFilters, type Filter } from './filters.ts';
+import { KeptEvents, keyOf } from './kept-events.ts';
 import { SubscriberQueue } from './subscriber-queue.ts';
 
 interface Subscriber {
+  readonly key: string;
   readonly matches: Filter | undefined;
   readonly queue: SubscriberQueue;
 }
 
 const maxTopicLength = 128;
 
+/** gRPC clients try again after 120 s at the latest; docker after three. */
+const returnsMs = 120_000;
+
 /** The daemon's events: each goes to every matching subscriber's own queue, in the order published. */
 export class EventExchange implements Events {
   readonly #subscribers = new Set<Subscriber>();
+  #kept: KeptEvents | undefined;
 
   /** Number of subscribers now. */
   get subscribers(): number {
@@ -30,6 +36,18 @@ export class EventExchange implements Events {
 
   forward(envelope: Envelope): void {
     this.#deliver(envelope);
+    this.#kept?.add(
+      envelope,
+      [...this.#subscribers].map(({ key }) => key),
+    );
+  }
+
+  /**
+   * To be called at a start that finds tasks: clients lost their subscriptions with the daemon before, and are back after the shims are.
+   * What these tell within the next two minutes is kept for them; see {@link KeptEvents}.
+   */
+  expectReturns(): void {
+    this.#kept = new KeptEvents(returnsMs);
   }
 
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope> {
@@ -39,7 +57,9 @@ export class EventExchange implements Events {
       this.#subscribers.delete(subscriber);
       signal.removeEventListener('abort', stop);
     });
-    const subscriber: Subscriber = { matches, queue };
+    const subscriber: Subscriber = { key: keyOf(filters), matches, queue };
+    for (const envelope of this.#kept?.takeFor(subscriber.key) ?? [])
+      offer(subscriber, envelope, envelopeFields(envelope));
     this.#subscribers.add(subscriber);
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();

@@ -69,6 +69,11 @@ export class Bundles {
     return existsSync(join(path, taskRecordFile)) || hasForeignRecord(path);
   }
 
+  /** Whether there is a bundle of any shim. */
+  async any(): Promise<boolean> {
+    return !(await this.all().next()).done;
+  }
+
   /** Whether there is a bundle that berth-shim must look at. */
   async anyOwn(): Promise<boolean> {
     for await (const { namespace, id } of this.all())
