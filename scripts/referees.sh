@@ -75,18 +75,25 @@ need_containerd_from_sid() {
   cp "$root/usr/bin/ctr" "$tools/containerd/ctr"
 }
 
+# sid_apt DIR: apt-get for Debian sid with state of its own in DIR, into the array sid_apt_get. Nothing of the host's is touched.
+sid_apt() {
+  mkdir -p "$1"/{lists,cache/archives}
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$1/sources.list"
+  touch "$1/status"
+  sid_apt_get=(apt-get -qq -o "Dir::Etc::SourceList=$1/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$1/lists"
+    -o "Dir::State::Status=$1/status" -o "Dir::Cache=$1/cache" -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false)
+  "${sid_apt_get[@]}" update || die "apt-get could not read the lists of Debian sid"
+}
+
 # unpack_sid DIR PACKAGE PROGRAM…: a package of Debian sid and what it wants, unpacked in DIR/root; DIR/bin has its programs,
 # run with their own libc by its own loader, so that they run on an older Debian.
 unpack_sid() {
   local dir=$1 package=$2 work root=$1/root name; shift 2
   say "unpacking Debian sid's $package"
   work=$(mktemp -d)
-  mkdir -p "$work"/{lists,cache/archives} "$root" "$dir/bin"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$work/sources.list"
-  touch "$work/status"
-  local apt=(apt-get -qq -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$work/lists"
-    -o "Dir::State::Status=$work/status" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false)
-  "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends --download-only "$package" >&2 ||
+  mkdir -p "$root" "$dir/bin"
+  sid_apt "$work"
+  "${sid_apt_get[@]}" install -y --no-install-recommends --download-only "$package" >&2 ||
     die "apt-get could not download $package of sid"
   for name in "$work"/cache/archives/*.deb; do dpkg -x "$name" "$root"; done
   rm -rf "$work"
@@ -111,4 +118,27 @@ need_criu() {
 need_soci() {
   need_packages fuse3
   [ -x "$tools/soci/bin/soci" ] || unpack_sid "$tools/soci" soci-snapshotter soci soci-snapshotter-grpc
+}
+
+# Docker Engine of Debian sid (28.5.2, with buildx, compose and tini) and of bookworm (20.10.24), unpacked; nothing is started.
+need_docker() {
+  need_packages iptables libdevmapper1.02.1
+  [ -x "$tools/docker/28/usr/sbin/dockerd" ] || unpack_docker 28 docker.io docker-cli docker-buildx docker-compose tini-static
+  [ -x "$tools/docker/20/usr/sbin/dockerd" ] || unpack_docker 20 docker.io
+}
+
+# unpack_docker GENERATION PACKAGE…: they run on bookworm as they are.
+unpack_docker() {
+  local into=$tools/docker/$1 work name; shift
+  say "unpacking Docker ${into##*/}"
+  work=$(mktemp -d)
+  local get=(apt-get -qq -o APT::Sandbox::User=root)
+  if [ "${into##*/}" = 20 ]; then apt-get update -qq; else sid_apt "$work"; get=("${sid_apt_get[@]}"); fi
+  mkdir -p "$work/debs" "$work/root" "$tools/docker"
+  (cd "$work/debs" && "${get[@]}" download "$@") >&2 || die "apt-get could not download $*"
+  for name in "$work"/debs/*.deb; do dpkg -x "$name" "$work/root"; done
+  # They are peers of the tests, never parts of the host.
+  rm -rf "$work"/root/{etc,lib,var,usr/lib,usr/share} "$into"
+  mv "$work/root" "$into"
+  rm -rf "$work"
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killProcessesOf, mountsBelow } from './daemon.ts';
 import { containerd1, containerd2, ctr1, ctr2 } from './paths.ts';
@@ -40,11 +40,12 @@ export class TestContainerd implements AsyncDisposable {
     writeFileSync(join(this.dir, 'config.toml'), lines.join('\n'));
   }
 
-  /** Starts it and waits until it answers. */
-  async start(): Promise<this> {
-    const child = spawn(this.#program, ['-c', join(this.dir, 'config.toml')], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  /** Starts it, as the last words of `wrapper` where that is given, and waits until it answers. */
+  async start({ wrapper = [] }: { wrapper?: readonly string[] } = {}): Promise<this> {
+    const [program = '', ...words] = [...wrapper, this.#program, '-c', join(this.dir, 'config.toml')];
+    // Its shims are looked for in PATH.
+    const env = { ...process.env, PATH: `${dirname(this.#program)}:${process.env.PATH}` };
+    const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env });
     for (const stream of [child.stdout, child.stderr])
       stream.pipe(createWriteStream(join(this.dir, 'log'), { flags: 'a' }));
     this.#child = child;

@@ -193,7 +193,7 @@ const trash = (root: string): string[] =>
 
 /** Everything in root and state has a name that is known here. */
 function unknownNames(root: string, state: string): string[] {
-  const rootNames = /^(content|snapshots|logs|checkpoints|metadata\.db(-wal|-shm)?|uuid|berthd\.lock)$/;
+  const rootNames = /^(content|opt|snapshots|logs|checkpoints|metadata\.db(-wal|-shm)?|uuid|berthd\.lock)$/;
   const stateNames =
     /^(berth\.sock(\.ttrpc)?|berthd\.lock|fifo|layers|mounts|tmp|s|runc|io\.containerd\.(runtime\.v2\.task|sandbox\.controller\.v1\.shim))$/;
   const shimNames = /^(shim\.lock|shim\.log|holder|events|[0-9a-f]{16})$/;

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Lack } from './machine.ts';
+import { recorded } from './results.ts';
+import type { DockerStage } from './stage.ts';
+
+/** What one line of bash must show, word for word or by pattern, and its exit status (default 0). */
+interface Expected {
+  readonly shows: string | RegExp;
+  readonly status?: number;
+}
+
+export interface Check extends Expected {
+  readonly line: string;
+  /** Where 20.10 shows something else. */
+  readonly on20?: Partial<Expected>;
+  /** What it shows where the machine lacks what it needs: then it must fail, on containerd as on Berth. `only`: of this generation alone. */
+  readonly without?: Expected & { readonly lack: Lack; readonly only?: 28 | 20 };
+}
+
+export type Checks = Readonly<Record<string, Check>>;
+
+/** A test for each; `concurrency` of them at a time. */
+export function testChecks(name: string, stage: () => DockerStage, checks: Checks, concurrency = 4): void {
+  describe(name, { concurrency }, () => {
+    for (const [title, check] of Object.entries(checks)) test(title, () => runCheck(stage(), title, check));
+  });
+}
+
+let count = 0;
+
+async function runCheck(
+  stage: DockerStage,
+  title: string,
+  { line, without, on20, ...expected }: Check,
+): Promise<void> {
+  const { generation } = stage;
+  const lacks = without?.lack.here === true && (without.only ?? generation) === generation;
+  const wanted = lacks ? without : generation === 20 ? { ...expected, ...on20 } : expected;
+  const name = `c${++count}`;
+  const passed = lacks ? (`limit of the machine: ${without.lack.why}` as const) : 'passed';
+  await recorded(title, async () => shown(await stage.line(name, line), wanted), passed);
+}
+
+/** Asserts what a line has shown. */
+export function shown(
+  result: { readonly status: number | null; readonly shown: string },
+  { shows, status = 0 }: Expected,
+): void {
+  if (typeof shows === 'string') assert.equal(result.shown, shows);
+  else assert.match(result.shown, shows);
+  assert.equal(result.status, status, result.shown);
+}
