@@ -154,6 +154,11 @@ export class Daemon {
     await this.#graph[Symbol.asyncDispose]();
   }
 
+  /** Told once when records can no longer be made durable; see `Db.onBroken`. */
+  onBroken(listener: (error: unknown) => void): void {
+    this.#graph.metadata.db.onBroken(listener);
+  }
+
   /** A daemon without metrics or profiles is better than none. */
   async #serveExtras(): Promise<void> {
     const config = this.#config.current;

@@ -13,6 +13,10 @@ import { joinCgroup, setOomScore } from './own-process.ts';
 import { RunningConfig } from './running-config.ts';
 
 const drainMs = 10_000;
+/** What callers are told of a broken disk has so long to leave. */
+const lastWordsMs = 200;
+/** `EX_IOERR` of sysexits.h. */
+const diskFailed = 74;
 
 /**
  * Runs the daemon until SIGTERM or SIGINT; containers do not notice its end. SIGHUP reads the configuration again.
@@ -46,6 +50,7 @@ export async function startDaemon(read: () => LoadedConfig, version: string): Pr
     ...daemon.liveParts,
   ];
   handleSignals(daemon, running, log, locks);
+  daemon.onBroken((error) => endBroken(error, log));
   await daemon.listen();
   log.info({ address: config.address }, 'serving');
   notifySystemd('READY=1', log);
@@ -83,6 +88,18 @@ function handleSignals(daemon: Daemon, running: RunningConfig, log: Logger, lock
       process.exit(70);
     });
   }
+}
+
+/**
+ * What the kernel shows of the log may differ from what is on disk, so the database is not closed, only left: the next start
+ * reads what has the right checksums. Whoever supervises starts it; containers go on.
+ */
+function endBroken(error: unknown, log: Logger): void {
+  log.fatal(
+    { error: messageOf(error) },
+    'the disk did not take the metadata: ending, to start from what it has',
+  );
+  setTimeout(() => process.exit(diskFailed), lastWordsMs);
 }
 
 async function shutDown(daemon: Daemon, signal: string, log: Logger, locks: readonly Fd[]): Promise<void> {

@@ -38,6 +38,11 @@ export interface Db extends Reader, AsyncDisposable {
   write<T>(fn: (tx: Tx) => T, options?: { durable?: boolean }): Promise<T>;
   /** Called after each transaction that changed something, with the number of mutations in it. */
   onCommit(listener: (mutations: number) => void): void;
+  /**
+   * Called once when the disk failed to take the log, after those who wrote were told: nothing is promised any more, and
+   * this process must end without closing the database, which would copy pages that may not be what was written.
+   */
+  onBroken(listener: (error: unknown) => void): void;
 }
 
 interface Job {
@@ -114,6 +119,7 @@ class SqliteDb implements Db {
   readonly #wal: WalSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #listeners: ((mutations: number) => void)[] = [];
+  readonly #brokenListeners: ((error: unknown) => void)[] = [];
   readonly #settling = new Set<Promise<void>>();
   /** Transactions with a mutation that was not refused, and how many of them are on disk. */
   #committed = 0;
@@ -140,6 +146,10 @@ class SqliteDb implements Db {
 
   onCommit(listener: (mutations: number) => void): void {
     this.#listeners.push(listener);
+  }
+
+  onBroken(listener: (error: unknown) => void): void {
+    this.#brokenListeners.push(listener);
   }
 
   write<T>(fn: (tx: Tx) => T, { durable = true } = {}): Promise<T> {
@@ -223,6 +233,7 @@ class SqliteDb implements Db {
       },
       (error) => {
         for (const { job } of durable) job.reject(error);
+        for (const tell of this.#brokenListeners.splice(0)) tell(error);
       },
     );
     this.#settling.add(done);

@@ -97,6 +97,13 @@ export class TestDaemon implements AsyncDisposable {
     return child.exitCode;
   }
 
+  /** Waits for it to end by itself. @returns its exit status */
+  async ended(): Promise<number | null> {
+    const child = this.#child;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child?.exitCode ?? null;
+  }
+
   async restart(signal: NodeJS.Signals = 'SIGTERM'): Promise<this> {
     await this.stop(signal);
     return this.start();
