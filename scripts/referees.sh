@@ -11,19 +11,23 @@ need_ctr_debian() {
   rm -f "$tools/debian/lib/systemd/system/containerd.service"
 }
 
-# containerd, its shim and ctr 2.3.4 from Go modules; without Go, 2.1.9 from Debian sid.
-need_containerd() {
-  [ -x "$tools/containerd/ctr" ] && return
-  if command -v go >/dev/null; then need_containerd_from_go; else need_containerd_from_sid; fi
+# Go 1.26 or later: the machine's own, or Debian sid's, unpacked.
+need_go() {
+  [[ "$(go version 2>/dev/null)" =~ go1\.(2[6-9]|[3-9][0-9]) ]] && return
+  [ -x "$tools/go/bin/go" ] || unpack_sid "$tools/go" golang-go go
+  PATH=$(echo "$tools"/go/root/usr/lib/go-*/bin):$PATH
 }
 
-need_containerd_from_go() {
-  CGO_ENABLED=0 build_go . containerd github.com/containerd/containerd/v2/cmd/{ctr,containerd,containerd-shim-runc-v2}
+# containerd, its shim and ctr 2.3.4.
+need_containerd() {
+  [ -x "$tools/containerd/ctr" ] ||
+    CGO_ENABLED=0 build_go . containerd github.com/containerd/containerd/v2/cmd/{ctr,containerd,containerd-shim-runc-v2}
 }
 
 # build_go PINS DIR ARGUMENT…: what go build makes of the module in test/referees/PINS, whole in $tools/DIR or not at all.
 build_go() {
   local pins=$top/test/referees/$1 dir=$tools/$2 work; shift 2
+  need_go
   say "building $(basename "$dir")"
   work=$(mktemp -d)
   find "$pins" -maxdepth 1 -type f -name '*go*' -exec cp -t "$work" {} +
@@ -31,15 +35,6 @@ build_go() {
   (cd "$work" && GOFLAGS=-mod=mod nice -n 10 go build -o "$dir.new/" "$@") >&2 || die "go build of $(basename "$dir") failed"
   rm -rf "$dir" "$work"
   mv "$dir.new" "$dir"
-}
-
-# Referees that exist as Go modules only; without Go their tests are skipped, which they say.
-need_go_referees() {
-  command -v go >/dev/null || { say "no Go here: BuildKit, stargz, runsc and runc 1.3.3 are left out"; return; }
-  need_buildkit
-  need_stargz
-  need_runsc
-  need_runc_133
 }
 
 # buildkitd and buildctl 0.32.0.
@@ -63,16 +58,6 @@ need_runc_133() {
   [ -x "$tools/runc/runc" ] && return
   need_packages gcc libc6-dev pkg-config libseccomp-dev
   CGO_ENABLED=1 build_go runc runc -tags seccomp,netgo,osusergo -ldflags "-extldflags -static" github.com/opencontainers/runc
-}
-
-need_containerd_from_sid() {
-  say "unpacking containerd 2.1 of Debian sid (there is no Go here)"
-  need_packages debootstrap
-  local root=$tools/sid
-  mkdir -p "$tools/containerd"
-  [ -x "$root/usr/bin/ctr" ] || { rm -rf "$root"; debootstrap --variant=minbase --include=containerd sid "$root" >&2; }
-  cp "$root"/usr/bin/{containerd,containerd-shim-runc-v2} "$tools/containerd/"
-  cp "$root/usr/bin/ctr" "$tools/containerd/ctr"
 }
 
 # sid_apt DIR: apt-get for Debian sid with state of its own in DIR, into the array sid_apt_get. Nothing of the host's is touched.

@@ -15,7 +15,7 @@ import { killProcessesOf, mountsBelow } from './daemon.ts';
 import { tools } from './paths.ts';
 import { output, type RunResult, run } from './run.ts';
 
-/** buildkitd 0.32.0; undefined where there is no Go to build it with. */
+/** buildkitd 0.32.0; undefined where it could not be built. */
 export const buildkitd: string | undefined = existsSync(join(tools, 'buildkit/buildkitd'))
   ? join(tools, 'buildkit/buildkitd')
   : undefined;

@@ -6,7 +6,7 @@ export const bin = (name: string): string => join(top, 'bin', name);
 
 /** Where scripts/referees.sh puts third-party programs. */
 export const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
-/** ctr of containerd 2.3.4 (2.1.9 where there is no Go). */
+/** ctr of containerd 2.3.4. */
 export const ctr2 = join(tools, 'containerd/ctr');
 /** ctr of containerd 1.6.20, Debian bookworm's. */
 export const ctr1 = join(tools, 'debian/usr/bin/ctr');

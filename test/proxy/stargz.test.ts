@@ -12,7 +12,7 @@ import { output, run } from '../kit/run.ts';
 import type { SnapshotterProcess } from './snapshotter-process.ts';
 import { convertToStargz, stargz, stargzSnapshotter } from './stargz.ts';
 
-describe('stargz', { skip: stargz === undefined ? 'there was no Go to build stargz with' : false }, () => {
+describe('stargz', { skip: stargz === undefined ? 'stargz could not be built here' : false }, () => {
   let registry: TestRegistry;
   let snapshotter: SnapshotterProcess;
   let daemon: TestDaemon;

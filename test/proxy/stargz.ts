@@ -4,7 +4,7 @@ import { tools } from '../kit/paths.ts';
 import { output } from '../kit/run.ts';
 import { SnapshotterProcess } from './snapshotter-process.ts';
 
-/** test/referees/stargz, built; undefined where there is no Go. */
+/** test/referees/stargz, built; undefined where it could not be. */
 export const stargz: string | undefined = existsSync(join(tools, 'stargz/stargz'))
   ? join(tools, 'stargz/stargz')
   : undefined;

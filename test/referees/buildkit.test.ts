@@ -18,7 +18,7 @@ const snapshotters = ['overlayfs', 'overlayfs', 'native'];
 const namespaces = snapshotters.map((_, i) => `bk${process.pid}${'abc'[i]}`);
 
 describe('BuildKit', {
-  skip: buildkitd === undefined ? 'there was no Go to build BuildKit with' : false,
+  skip: buildkitd === undefined ? 'BuildKit could not be built here' : false,
 }, () => {
   let registry: TestRegistry;
   let daemon: TestDaemon | TestContainerd;

@@ -38,7 +38,7 @@ const berth = (...args: string[]) =>
   output(bin('berth'), ['--address', daemon.address, '--namespace', namespace, ...args]);
 
 for (const [name, program] of Object.entries(runtimes)) {
-  const skip = existsSync(program) ? false : `there was no Go to build ${name} with`;
+  const skip = existsSync(program) ? false : `${name} could not be built here`;
   describe(`${name} by BinaryName`, { skip }, () => {
     const id = (what: string) => `${name.slice(0, 5).trim()}-${what}`;
     const binary = ['--runc-binary', program];
