@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { build } from './groups/build.ts';
 import { bytes } from './groups/bytes.ts';
 import { calls } from './groups/calls.ts';
+import { docker } from './groups/docker.ts';
 import { floors } from './groups/floors.ts';
 import { idle, many } from './groups/many.ts';
 import { output } from './groups/output.ts';
@@ -22,6 +23,7 @@ const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
   idle,
   calls,
   starts,
+  docker,
   many,
   output,
   pulls,

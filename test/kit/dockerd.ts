@@ -26,7 +26,7 @@ export interface DockerdOptions {
   /** Socket of the daemon that stands in for containerd, or of containerd. */
   readonly containerd: string;
   /** `IP:PORT` of a registry without TLS: the mirror of the default one, and to push to. */
-  readonly registry: string;
+  readonly registry?: string;
   /** Words before the program's name: where it runs. */
   readonly wrapper: readonly string[];
 }
@@ -97,7 +97,9 @@ export class TestDockerd implements AsyncDisposable {
       ...['--data-root', `${dir}/data`, '--exec-root', `${dir}/exec`, '--pidfile', `${dir}/pid`],
       ...['--userland-proxy-path', join(this.#programs, 'sbin/docker-proxy')],
       ...['--init-path', join(tools, 'docker/28/usr/bin/tini-static')],
-      ...['--registry-mirror', `http://${registry}`, '--insecure-registry', registry],
+      ...(registry === undefined
+        ? []
+        : ['--registry-mirror', `http://${registry}`, '--insecure-registry', registry]),
       ...['--bip', '172.31.0.1/24', '--cgroup-parent', `/${this.cgroup}`],
     ];
   }
