@@ -15,6 +15,8 @@ export interface ShimLaunch {
   readonly debug?: boolean;
   /** Of the shim that this daemon would start; one that says another is replaced. Default: any will do. */
   readonly shimVersion?: string;
+  /** How long it has to answer. Default 15 s. */
+  readonly shimStartMs?: number;
 }
 
 /** A plain PATH. */
@@ -42,7 +44,7 @@ export async function connectShim(launch: ShimLaunch): Promise<TtrpcClient> {
     return await connectTtrpc(path);
   } catch {
     const exited = spawnShim(launch, path);
-    return connectStarting(path, exited);
+    return connectStarting(path, exited, launch.shimStartMs);
   }
 }
 
@@ -70,12 +72,16 @@ function shimProgram(): string {
   return fileURLToPath(new URL(`../shim/main${extension}`, import.meta.url));
 }
 
-async function connectStarting(path: string, exited: Promise<number | null>): Promise<TtrpcClient> {
+async function connectStarting(
+  path: string,
+  exited: Promise<number | null>,
+  startMs = startTimeoutMs,
+): Promise<TtrpcClient> {
   let exitCode: number | null | undefined;
   void exited.then((code) => {
     exitCode = code;
   });
-  const endMs = Date.now() + startTimeoutMs;
+  const endMs = Date.now() + startMs;
   for (;;) {
     try {
       return await connectTtrpc(path);

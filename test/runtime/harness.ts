@@ -41,7 +41,13 @@ export class Harness implements AsyncDisposable {
 
   /** A daemon's side; there may be several after one another. */
   open(): Tasks {
-    return new Tasks({ stateDir: this.state, events: this.exchange, log: silentLog, ...this.#more });
+    return new Tasks({
+      stateDir: this.state,
+      events: this.exchange,
+      log: silentLog,
+      shimStartMs: 15_000 * slowness,
+      ...this.#more,
+    });
   }
 
   /** As if the daemon had been killed and started again. */
@@ -117,9 +123,13 @@ export class Harness implements AsyncDisposable {
   }
 }
 
+/** How many times slower than usual this machine may be: an emulated one is. */
+const slowness = Number(process.env.BERTH_TEST_SLOWNESS ?? 1);
+
 /** Asks every few milliseconds, for ten seconds. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const endMs = Date.now() + 10_000; Date.now() < endMs; await sleep(5)) if (await holds()) return;
+  for (const endMs = Date.now() + 10_000 * slowness; Date.now() < endMs; await sleep(5))
+    if (await holds()) return;
   throw new Error(`waited in vain for ${what}`);
 }
 
