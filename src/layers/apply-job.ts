@@ -14,6 +14,15 @@ export interface ApplyJob {
   readonly counter: ApplyCounter | undefined;
 }
 
+/** A layer that was applied without what is beneath it, to be completed (see `finishApplied`). */
+export interface FinishJob {
+  readonly finish: 'directory' | 'layer-file';
+  readonly path: string;
+  /** Directories beneath, nearest first. */
+  readonly lower: readonly string[];
+  readonly unfinished: Unfinished;
+}
+
 /** What comes back. */
 export interface ApplyOutcome extends Unfinished {
   readonly diffId: string;

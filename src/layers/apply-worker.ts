@@ -9,11 +9,12 @@ import { openAt, syncFileSystem } from '../sys/files.ts';
 import { passedThrough } from '../sys/free-memory.ts';
 import { mountTemporarily } from '../sys/temp-mount.ts';
 import { type ApplyCounter, count } from './apply-counter.ts';
-import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
+import type { ApplyJob, ApplyOutcome, FinishJob } from './apply-job.ts';
 import { decompress } from './decompress.ts';
 import { DirectoryWriter } from './directory-writer.ts';
 import { LayerBuilder } from './erofs/layer-builder.ts';
 import { LayerOutput } from './erofs/layer-output.ts';
+import { finish } from './finish.ts';
 import type { TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import type { LayerTarget } from './target.ts';
@@ -27,14 +28,18 @@ const readChunkBytes = 512 * 1024;
 /** Cancellation is looked at after so many bytes: a few milliseconds, also when the layer is all tiny files. */
 const sliceBytes = 256 * 1024;
 
-parentPort?.on('message', (message: JobMessage<ApplyJob>) => {
+parentPort?.on('message', (message: JobMessage<ApplyJob | FinishJob>) => {
   run(message).then(
     (outcome) => parentPort?.postMessage({ outcome }),
     (error: unknown) => parentPort?.postMessage({ error: packError(error) }),
   );
 });
 
-async function run(message: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
+async function run({ job, ...rest }: JobMessage<ApplyJob | FinishJob>): Promise<ApplyOutcome | undefined> {
+  return 'finish' in job ? await finish(job) : await apply({ job, ...rest });
+}
+
+async function apply(message: JobMessage<ApplyJob>): Promise<ApplyOutcome> {
   const { target } = message.job;
   if (target.kind === 'layer-file') return await applyToFile(message, target);
   if (target.kind !== 'mount') return await applyToDirectory(message, target);

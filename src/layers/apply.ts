@@ -1,8 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
+import { internal } from '../errors/error.ts';
 import type { DiffId } from '../oci/digest.ts';
 import { newCounter, watchCounter } from './apply-counter.ts';
-import type { ApplyJob, ApplyOutcome } from './apply-job.ts';
+import type { ApplyJob, ApplyOutcome, FinishJob } from './apply-job.ts';
+import { finish } from './finish.ts';
 import { defaultLayerLimits, type LayerLimits } from './limits.ts';
 import { type LayerMount, type LayerTarget, targetOf } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
@@ -40,7 +42,7 @@ export interface AppliedLayer {
   readonly inodes: number;
   /**
    * What needs the layers below: nothing, unless the target was an overlay whose lower directories are not known yet
-   * ({@link forRebase}) or a layer file. Hand it to `finishLayer` (`finishLayerFile`) before such a snapshot is
+   * ({@link forRebase}) or a layer file. Hand it to {@link finishApplied} before such a snapshot is
    * committed onto its parent. A layer file cannot have `links` to lower layers: apply such a layer as a directory.
    */
   readonly unfinished: Unfinished | undefined;
@@ -52,7 +54,7 @@ function targetFor(to: ApplyRequest['to']): LayerTarget {
   return targetOf(to);
 }
 
-const pool = new WorkerPool<ApplyJob, ApplyOutcome>({
+const pool = new WorkerPool<ApplyJob | FinishJob, ApplyOutcome | undefined>({
   // The build renames this file, so its own extension tells that of its neighbour.
   script: new URL(`./apply-worker${extname(import.meta.url)}`, import.meta.url),
   size: availableParallelism(),
@@ -81,7 +83,22 @@ export async function applyLayer(request: ApplyRequest): Promise<AppliedLayer> {
     },
     { signal: request.signal, stream: 'path' in source ? undefined : source },
   );
+  if (outcome === undefined) throw internal('layer worker said nothing');
   const { diffId, sizeBytes, inodes, ...unfinished } = outcome;
   const needsMore = unfinished.links.length + unfinished.implicitDirectories.length > 0;
   return { diffId: diffId as DiffId, sizeBytes, inodes, unfinished: needsMore ? unfinished : undefined };
+}
+
+/** So many lookups, or inodes that are hashed again, take some 10 ms: no more of the event loop's time. */
+const atOnce = { lookups: 3_000, inodes: 20_000 } as const;
+
+/**
+ * Completes a layer that has `unfinished` parts: in a worker thread, unless it is little. A hostile layer may ask for a
+ * million directories in each of a hundred layers beneath. @throws what `finishLayer` and `finishLayerFile` throw
+ */
+export async function finishApplied(job: FinishJob, inodes: number): Promise<void> {
+  const { implicitDirectories, links } = job.unfinished;
+  const lookups = (implicitDirectories.length + links.length) * Math.max(1, job.lower.length);
+  if (lookups <= atOnce.lookups && inodes <= atOnce.inodes) await finish(job);
+  else await pool.run(job);
 }

@@ -1,8 +1,6 @@
 import { failedPrecondition, isKind } from '../errors/error.ts';
-import { type AppliedLayer, type ApplyRequest, applyLayer } from '../layers/apply.ts';
-import { finishLayerFile } from '../layers/erofs/finish-layer-file.ts';
+import { type AppliedLayer, type ApplyRequest, applyLayer, finishApplied } from '../layers/apply.ts';
 import { targetOf } from '../layers/target.ts';
-import { finishLayer } from '../layers/unfinished.ts';
 import type { ApplyTarget, FindApplyTarget, LayerFileTarget } from '../snapshots/apply-target.ts';
 import type { Mount } from '../snapshots/snapshotter.ts';
 
@@ -49,7 +47,7 @@ async function writeFile(target: ApplyTarget, wanted: LayerToWrite): Promise<Wri
     ...applied,
     unfinished,
     async finish(beneath) {
-      if (await complete(layer, { unfinished }, beneath)) return layer.adopt();
+      if (await complete(layer, { ...applied, unfinished }, beneath)) return layer.adopt();
       const files = await writeFiles(target, wanted);
       await files.finish(beneath);
     },
@@ -59,11 +57,12 @@ async function writeFile(target: ApplyTarget, wanted: LayerToWrite): Promise<Wri
 /** False when a file cannot hold what the layers beneath would give it. */
 async function complete(
   { path }: LayerFileTarget,
-  { unfinished }: Pick<AppliedLayer, 'unfinished'>,
+  { unfinished, inodes }: Pick<AppliedLayer, 'unfinished' | 'inodes'>,
   lower: readonly string[],
 ): Promise<boolean> {
   try {
-    if (unfinished !== undefined) await finishLayerFile(path, lower, unfinished);
+    if (unfinished !== undefined)
+      await finishApplied({ finish: 'layer-file', path, lower, unfinished }, inodes);
     return true;
   } catch (error) {
     if (isKind(error, 'failed_precondition')) return false;
@@ -77,8 +76,10 @@ async function writeFiles(target: ApplyTarget, wanted: LayerToWrite): Promise<Wr
   return {
     ...applied,
     async finish(lower) {
-      if (applied.unfinished !== undefined)
-        await finishLayer(directoryOf(target.mounts), lower, applied.unfinished);
+      const { unfinished, inodes } = applied;
+      if (unfinished === undefined) return;
+      const path = directoryOf(target.mounts);
+      await finishApplied({ finish: 'directory', path, lower, unfinished }, inodes);
     },
   };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   closeSync,
+  copyFileSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -12,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type ErrorKind, isKind } from '../../src/errors/error.ts';
+import { finishApplied } from '../../src/layers/apply.ts';
 import { finishLayerFile } from '../../src/layers/erofs/finish-layer-file.ts';
 import { readLayerFile, verifyLayerFile } from '../../src/layers/erofs/layer-file.ts';
 import { statAt } from '../../src/sys/stat.ts';
@@ -119,10 +121,17 @@ describe('what a layer file leaves to lower layers', () => {
     using sandbox = makeSandbox();
     const layerFile = fileIn(sandbox);
     const { unfinished } = await applyTar(layer, { layerFile });
+    assert.ok(unfinished);
     assert.deepEqual(unfinished, { implicitDirectories: ['tmp', 'tmp/deep', 'own'], links: [] });
     const lower = await lowerIn(sandbox);
     await finishLayerFile(layerFile, [], unfinished);
-    for (let i = 0; i < 2; i++) await finishLayerFile(layerFile, [sandbox.host, lower], unfinished);
+    const copy = fileIn(sandbox, 'copy');
+    copyFileSync(layerFile, copy);
+    const job = { finish: 'layer-file', lower: [sandbox.host, lower], unfinished } as const;
+    await finishApplied({ ...job, path: layerFile }, 1);
+    await finishApplied({ ...job, path: copy }, 1_000_000);
+    assert.ok(readFileSync(copy).equals(readFileSync(layerFile)), 'at once and in a worker alike');
+    await finishApplied({ ...job, path: layerFile }, 1);
     await verifyLayerFile(layerFile);
     fsckErofs(layerFile);
     await using mounted = await mountTemporarily(layerMount(layerFile));
@@ -143,6 +152,8 @@ describe('what a layer file leaves to lower layers', () => {
     assert.deepEqual(unfinished.links, [['h', 'below']]);
     await rejects(finishLayerFile(layerFile, [sandbox.host], unfinished), 'failed_precondition', /directory/);
     await rejects(finishLayerFile(layerFile, [], unfinished), 'invalid_argument', /nowhere/);
+    const job = { finish: 'layer-file', path: layerFile, lower: [sandbox.host], unfinished } as const;
+    await rejects(finishApplied(job, 1_000_000), 'failed_precondition', /directory/);
     const many = fileIn(sandbox, 'many');
     const told = (await applyTar(layer, { layerFile: many })).unfinished;
     assert.ok(told);
