@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
-import { invalidArgument, messageOf } from '../errors/error.ts';
+import { type BerthError, invalidArgument, messageOf, unknown } from '../errors/error.ts';
 import {
   type ContainerPath,
   ContainerPathSchema,
@@ -80,9 +80,9 @@ export type TransferEnd =
   | ContainerPathEnd
   | { readonly kind: 'other'; readonly label: string };
 
-/** @throws invalid_argument when it is absent or cannot be decoded */
+/** @throws unknown (a type that nobody knows), invalid_argument (bytes that cannot be decoded) */
 export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): TransferEnd {
-  if (any === undefined) throw invalidArgument(`transfer has no ${role}`);
+  if (any === undefined) throw unknownType('');
   switch (typeNameOf(any.typeUrl)) {
     case OCIRegistrySchema.typeName: {
       const message = decode(OCIRegistrySchema, any, role);
@@ -113,9 +113,14 @@ export function parseEnd(any: Any | undefined, role: 'source' | 'destination'): 
       };
     }
     default:
+      if (!typeNameOf(any.typeUrl).startsWith('containerd.')) throw unknownType(any.typeUrl);
       return { kind: 'other', label: any.typeUrl };
   }
 }
+
+/** containerd's words, and its kind: it says no more of a type that it was not built with. */
+const unknownType = (typeUrl: string): BerthError =>
+  unknown(`type with url ${typeUrl.slice(0, 200)}: not found`);
 
 function decode<D extends DescMessage>(schema: D, { value }: Any, role: string): MessageShape<D> {
   try {

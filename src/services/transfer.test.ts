@@ -40,10 +40,10 @@ test('ends of a transfer are known by type, with or without a host in the URL, a
   assert.deepEqual(other, { kind: 'other', label: 'containerd.types.transfer.AuthResponse' });
 });
 
-test('an absent end and one that cannot be decoded are invalid', () => {
+test('an absent end is of no type, and one that cannot be decoded is invalid', () => {
   assert.throws(() => parseEnd(undefined, 'source'), {
-    kind: 'invalid_argument',
-    message: 'transfer has no source',
+    kind: 'unknown',
+    message: 'type with url : not found',
   });
   const broken = { typeUrl: OCIRegistrySchema.typeName, value: Uint8Array.of(0x0a, 0xff) };
   assert.throws(() => parseEnd(broken, 'source'), { kind: 'invalid_argument' });

@@ -49,16 +49,27 @@ export function transferService(
         await transferTag(parts, ctx, from, to);
         return {};
       }
+      checkStreams(streams, ctx, from);
+      checkStreams(streams, ctx, to);
       await using call = new AsyncDisposableStack();
       const started =
         startPath(parts, reach, streams, ctx, from, to) ??
         start(parts, streams, ctx, from, to, (end) => endpointOf(streams, ctx, end, call));
+      if (started === undefined)
+        throw notImplemented(
+          `method Transfer not implemented for ${source?.typeUrl} to ${destination?.typeUrl}`,
+        );
       await using progress = progressTo(streams, ctx, options?.progressStream ?? '');
       for await (const step of started.steps)
         for (const update of toWireProgress(step, started.labels, started.root)) progress.send(update);
       return {};
     },
   });
+}
+
+/** Archives' streams must be open before anything else is said, as in containerd. @throws not_found */
+function checkStreams(streams: Streams, ctx: Context, end: TransferEnd): void {
+  if (end.kind === 'import stream' || end.kind === 'export stream') streams.get(ctx, end.message.stream);
 }
 
 /** A transfer whose progress is worth telling. `root` is the name that objects without a parent hang under. */
@@ -81,7 +92,7 @@ function startPath(
   return steps && { steps, labels: { from: from.label, to: to.label }, root: '' };
 }
 
-/** @throws not_implemented, invalid_argument, not_found (a stream that was never opened) */
+/** Undefined for a pair that is none. @throws invalid_argument, not_found (a stream that was never opened) */
 function start(
   parts: TransferParts,
   streams: Streams,
@@ -89,7 +100,7 @@ function start(
   from: TransferEnd,
   to: TransferEnd,
   endpoint: (end: OCIRegistry) => RegistryEndpoint,
-): Started {
+): Started | undefined {
   const labels = { from: from.label, to: to.label };
   if (from.kind === 'registry' && to.kind === 'image store') {
     const request = pullRequestOf(parts, from.message, to.message);
@@ -110,7 +121,7 @@ function start(
     return { steps: exportTo(parts, streams, ctx, from, to), labels, root: '' };
   if (from.kind === 'import stream' && to.kind === 'export stream')
     return { steps: echo(parts, streams, ctx, from, to), labels, root: '' };
-  throw notImplemented(`unable to transfer from ${from.label} to ${to.label}: not implemented`);
+  return undefined;
 }
 
 function pullRequestOf(parts: TransferParts, { reference }: OCIRegistry, store: ImageStore) {
@@ -124,6 +135,7 @@ function pullRequestOf(parts: TransferParts, { reference }: OCIRegistry, store: 
     platforms: platformsOf(store),
     unpack: unpacksOf(store, parts.platform),
     allMetadata: store.allMetadata,
+    manifestLimit: store.manifestLimit,
   };
 }
 

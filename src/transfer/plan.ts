@@ -13,6 +13,8 @@ const limits = { indexDepth: 8, documents: 1_000, listedPlatforms: 20, parallelR
 export interface PlanOptions {
   /** Wanted platforms, or every one there is. */
   readonly platforms: readonly Platform[] | 'all';
+  /** Most images to take, those that say their platform first; 0: any number. Default 0. */
+  readonly limit?: number | undefined;
   /** For error messages. */
   readonly name: string;
 }
@@ -73,17 +75,22 @@ class Planner {
     for (const child of index.manifests) await this.walk(child, descriptor, depth + 1);
   }
 
-  async choose({ platforms, name }: PlanOptions): Promise<PlannedImage[]> {
+  async choose({ platforms, name, limit = 0 }: PlanOptions): Promise<PlannedImage[]> {
     const chosen = new Set<PlannedImage>();
     if (platforms === 'all')
-      for (const candidate of this.#candidates) chosen.add(await this.#image(candidate));
+      for (const candidate of limited(this.#declaredFirst(), limit)) chosen.add(await this.#image(candidate));
     else
       for (const platform of platforms) {
         const best = await this.#best(platformMatcher(platform));
         if (best !== undefined) chosen.add(best);
       }
-    if (chosen.size > 0) return [...chosen];
+    if (chosen.size > 0) return limited([...chosen], limit);
     throw notFound(`${name}: no match for platform in manifest: ${await this.#explain(platforms)}`);
+  }
+
+  #declaredFirst(): Candidate[] {
+    const declares = ({ platform }: Candidate) => (platform === undefined ? 1 : 0);
+    return this.#candidates.toSorted((a, b) => declares(a) - declares(b));
   }
 
   async readOthers(chosen: readonly PlannedImage[], signal: AbortSignal): Promise<void> {
@@ -151,6 +158,8 @@ class Planner {
     return platform === undefined ? 'not an image' : formatPlatform(platform);
   }
 }
+
+const limited = <T>(all: readonly T[], limit: number): T[] => (limit === 0 ? [...all] : all.slice(0, limit));
 
 function refuseRoot({ mediaType, digest }: Descriptor, parent: Descriptor | undefined): void {
   if (parent === undefined && !isManifestType(mediaType))

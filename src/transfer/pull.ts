@@ -1,5 +1,6 @@
 import type { Context } from '../async/context.ts';
 import { inSpan } from '../async/span.ts';
+import { wrap } from '../errors/error.ts';
 import type { Image } from '../metadata/image-store.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { labelNames } from '../oci/label-names.ts';
@@ -28,6 +29,8 @@ export interface PullRequest extends RegistryEndpoint {
   /** Snapshotters to unpack into ('' = default), each for one platform. Default: none. */
   readonly unpack?: readonly { readonly snapshotter: string; readonly platform: Platform }[];
   readonly allMetadata?: boolean;
+  /** Most manifests to take of an index; 0: any number. Default 0. */
+  readonly manifestLimit?: number;
 }
 
 /**
@@ -61,7 +64,9 @@ async function pullReporting(
     report({ phase: 'resolving', name, offset: 0, total: 0 });
     const session = await openSession(parts, request, { actions: 'pull', report });
     const { descriptor, bytes } = await inSpan(leased, 'resolve', { reference: name }, (ctx) =>
-      resolve(ctx, session),
+      resolve(ctx, session).catch((error) => {
+        throw wrap(error, 'failed to resolve image');
+      }),
     );
     report({ phase: 'resolved', name, descriptor, offset: 0, total: 0 });
     const customer = { id: leased.lease, report };
@@ -82,6 +87,7 @@ async function pullReporting(
 
 const planOptions = (parts: TransferParts, request: PullRequest, name: string) => ({
   platforms: request.platforms ?? [parts.platform],
+  limit: request.manifestLimit,
   name,
 });
 

@@ -144,7 +144,7 @@ describe('pulling from a real registry', () => {
       const wanted = `${plain.host}/${name}`;
       await assert.rejects(pullQuietly(stack.parts, stack.ctx, { reference: wanted }), {
         kind: 'not_found',
-        message: `${wanted}: not found`,
+        message: `failed to resolve image: ${wanted}: not found`,
       });
     }
     const left = await inventory(stack);
