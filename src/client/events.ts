@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createRegistry,
   fromBinary,
@@ -6,10 +7,14 @@ import {
   type Message,
   toJson,
 } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { isKind } from '../errors/error.ts';
 import type { Envelope } from '../events/events.ts';
+import { Events as BerthEvents } from '../gen/berth/v1/events_pb.ts';
 import { ContainerCreateSchema, file_containerd_events_events } from '../gen/containerd/events/events_pb.ts';
 import { Events as EventsService } from '../gen/containerd/services/events/v1/events_pb.ts';
 import { file_containerd_services_images_v1_images } from '../gen/containerd/services/images/v1/images_pb.ts';
+import type { Envelope as WireEnvelope } from '../gen/containerd/types/types_pb.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny, typeNameOf } from '../rpc/any.ts';
 import type { CallOptions, Connection } from './connection.ts';
@@ -22,8 +27,28 @@ export interface Events {
    * Ends without an error when `signal` fires or the loop is left. @throws invalid_argument, unavailable
    */
   subscribe(options?: { filters?: readonly string[]; signal?: AbortSignal }): AsyncIterable<Envelope>;
+  /**
+   * As {@link subscribe}, with a cursor on each event: events after `cursor`, or from `since` on, as far as the daemon
+   * keeps them, then those that happen. None is missed over a lost connection: it is made again, for as long as it takes.
+   * Berth's daemon only. @throws out_of_range (`cursor` is too old, or of another daemon), invalid_argument, unavailable (at the start)
+   */
+  follow(options?: FollowOptions): AsyncIterable<FollowedEvent>;
   /** @throws invalid_argument (topic) */
   publish(topic: string, event: Any, options?: CallOptions): Promise<void>;
+}
+
+/** Where to begin; neither `cursor` nor `since` means now. */
+export interface FollowOptions {
+  readonly filters?: readonly string[];
+  /** Of the last event that was seen. */
+  readonly cursor?: string;
+  readonly since?: Date;
+  readonly signal?: AbortSignal;
+}
+
+/** An event, and what to come back with for the next one. */
+export interface FollowedEvent extends Envelope {
+  readonly cursor: string;
 }
 
 const registry = createRegistry(file_containerd_events_events, file_containerd_services_images_v1_images);
@@ -59,15 +84,47 @@ async function* subscribe(
   const calls = connection.service(EventsService);
   try {
     for await (const wire of calls.subscribe({ filters: [...filters] }, connection.stream({ signal }))) {
-      yield {
-        timestamp: toDate(wire.timestamp),
-        namespace: wire.namespace,
-        topic: wire.topic,
-        event: fromAny(wire.event) ?? { typeUrl: '', value: new Uint8Array() },
-      };
+      yield fromWire(wire);
     }
   } catch (error) {
     if (!stopped()) throw error;
+  }
+}
+
+const fromWire = ({ timestamp, namespace, topic, event }: WireEnvelope): Envelope => ({
+  timestamp: toDate(timestamp),
+  namespace,
+  topic,
+  event: fromAny(event) ?? { typeUrl: '', value: new Uint8Array() },
+});
+
+/** Pauses between attempts to reach the daemon again. */
+const firstPauseMs = 50;
+const maxPauseMs = 2000;
+
+async function* follow(
+  connection: Connection,
+  { filters = [], since, signal, ...options }: FollowOptions,
+): AsyncGenerator<FollowedEvent, void, void> {
+  const calls = connection.service(BerthEvents);
+  let at = options.cursor ?? '';
+  let reached = false;
+  for (let pauseMs = firstPauseMs; signal?.aborted !== true; ) {
+    const start = at === '' && since !== undefined ? { since: timestampFromDate(since) } : { cursor: at };
+    try {
+      for await (const { cursor, envelope } of calls.follow(
+        { filters: [...filters], ...start },
+        connection.stream({ signal }),
+      )) {
+        [at, reached, pauseMs] = [cursor, true, firstPauseMs];
+        if (envelope !== undefined) yield { ...fromWire(envelope), cursor };
+      }
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!reached || !isKind(error, 'unavailable')) throw error;
+    }
+    await sleep(pauseMs, undefined, { ...(signal && { signal }) }).catch(() => {});
+    pauseMs = Math.min(pauseMs * 2, maxPauseMs);
   }
 }
 
@@ -75,6 +132,7 @@ async function* subscribe(
 export function remoteEvents(connection: Connection): Events {
   return {
     subscribe: (options = {}) => subscribe(connection, options.filters ?? [], options.signal),
+    follow: (options = {}) => follow(connection, options),
     async publish(topic, event, options) {
       const service = connection.service(EventsService);
       await service.publish({ topic, event: toAny(event) }, connection.unary(options));

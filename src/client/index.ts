@@ -62,7 +62,7 @@ export type {
 } from './container-options.ts';
 export type { CopyFromOptions, CopyToOptions } from './container-paths.ts';
 export type { Containers, CreatedContainer, EndStep } from './containers.ts';
-export { decodeEvent, type Events } from './events.ts';
+export { decodeEvent, type Events, type FollowedEvent, type FollowOptions } from './events.ts';
 export type { CommitOptions, Images } from './images.ts';
 export type { DaemonVersion, Introspection, Plugin, ServerInfo } from './introspection.ts';
 export type { CompareOptions, Layers } from './layers.ts';

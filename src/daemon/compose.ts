@@ -82,10 +82,12 @@ export async function compose(
       log,
       gc: config.gc,
       sharing: config.contentSharing,
+      eventsKept: { count: config.eventsCount, bytes: config.eventsBytes, ageMs: config.eventsAgeMs },
     }),
   );
   // Asked when there is no room, long after everything is open.
   const freeable = async (ctx: Context) => (await storage.prune(ctx, { all: true, dryRun: true })).freedBytes;
+  events.recordIn(metadata.journal);
   const transfers = opened.use(openTransfers(current, layout, metadata, drivers, freeable));
   const tasks = opened.use(openTasks(config, layout, version, metadata.mounts, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);

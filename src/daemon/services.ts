@@ -4,6 +4,7 @@ import { Streams } from '../rpc/streams.ts';
 import { berthCheckpointsService } from '../services/berth-checkpoints.ts';
 import { berthConfigurationService } from '../services/berth-configuration.ts';
 import { berthContainersService } from '../services/berth-containers.ts';
+import { berthEventsService } from '../services/berth-events.ts';
 import { berthImagesService } from '../services/berth-images.ts';
 import { berthRegistriesService } from '../services/berth-registries.ts';
 import { berthTransfersService } from '../services/berth-transfers.ts';
@@ -57,6 +58,7 @@ export function serviceBindings(
     containersService(metadata.containers),
     tasksService(tasks, metadata.containers, checkpoints),
     eventsService(events),
+    berthEventsService(metadata.journal),
     leasesService(metadata.leases),
     mountsService(metadata.mounts),
     sandboxesService(metadata.sandboxes),

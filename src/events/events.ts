@@ -10,14 +10,17 @@ export interface Envelope {
 }
 
 /**
- * The daemon's events. Delivery is in order per publisher, in memory, and bounded: a subscriber whose queue is full
- * is ended with resource_exhausted rather than slowing anybody. Publish after the change is committed, never before.
+ * The daemon's events. What is published or forwarded is recorded first, where there is a journal, and delivered in that
+ * order. Queues are in memory and bounded: a subscriber whose queue is full is ended with resource_exhausted rather than
+ * slowing anybody. Publish after the change is committed, never before.
  */
 export interface Events {
-  /** @throws failed_precondition (no namespace), invalid_argument (topic not `/a/b`, longer than 128) */
-  publish(ctx: Context, topic: string, event: Any): void;
-  /** Passes on an envelope made elsewhere (a shim). @throws invalid_argument */
-  forward(envelope: Envelope): void;
+  /** Resolves when it is recorded. @throws failed_precondition (no namespace), invalid_argument (topic not `/a/b`, longer than 128) */
+  publish(ctx: Context, topic: string, event: Any): Promise<void>;
+  /** Passes on an envelope made elsewhere (a shim); resolves when it is recorded. @throws invalid_argument */
+  forward(envelope: Envelope): Promise<void>;
+  /** Gives a recorded event to the subscribers. Never throws. */
+  deliver(envelope: Envelope): void;
   /** Every event of every namespace that matches any of `filters` (none = all) until `signal` fires. @throws invalid_argument */
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<Envelope>;
 }

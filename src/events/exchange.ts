@@ -1,10 +1,11 @@
-import { type Context, namespaceOf } from '../async/context.ts';
+import type { Context } from '../async/context.ts';
 import { identifierFault } from '../async/identifier.ts';
-import { invalidArgument } from '../errors/error.ts';
+import { failedPrecondition, invalidArgument, wrap } from '../errors/error.ts';
 import type { Any } from '../oci/any.ts';
 import { envelopeFields } from './envelope-fields.ts';
 import type { Envelope, Events } from './events.ts';
 import { type Adapt, compileFilters, type Filter } from './filters.ts';
+import type { EventJournal } from './journal.ts';
 import { KeptEvents, keyOf } from './kept-events.ts';
 import { SubscriberQueue } from './subscriber-queue.ts';
 
@@ -22,6 +23,7 @@ const returnsMs = 120_000;
 /** The daemon's events: each goes to every matching subscriber's own queue, in the order published. */
 export class EventExchange implements Events {
   readonly #subscribers = new Set<Subscriber>();
+  #journal: Pick<EventJournal, 'append'> | undefined;
   #kept: KeptEvents | undefined;
 
   /** Number of subscribers now. */
@@ -29,13 +31,19 @@ export class EventExchange implements Events {
     return this.#subscribers.size;
   }
 
-  publish(ctx: Context, topic: string, event: Any): void {
-    const namespace = namespaceOf(ctx);
-    this.#deliver({ timestamp: new Date(), namespace, topic, event });
+  /** From now on everything is recorded there, which delivers it. */
+  recordIn(journal: Pick<EventJournal, 'append'>): void {
+    this.#journal = journal;
   }
 
-  forward(envelope: Envelope): void {
-    this.#deliver(envelope);
+  async publish(ctx: Context, topic: string, event: Any): Promise<void> {
+    if (ctx.namespace === '')
+      throw wrap(failedPrecondition('namespace is required'), 'failed publishing event');
+    await this.#record({ timestamp: new Date(), namespace: ctx.namespace, topic, event });
+  }
+
+  async forward(envelope: Envelope): Promise<void> {
+    await this.#record(envelope);
     this.#kept?.add(
       envelope,
       [...this.#subscribers].map(({ key }) => key),
@@ -66,15 +74,23 @@ export class EventExchange implements Events {
     return queue;
   }
 
-  #deliver(envelope: Envelope): void {
-    validateNamespace(envelope.namespace);
-    validateTopic(envelope.topic);
-    if (Number.isNaN(envelope.timestamp.getTime()))
-      throw invalidArgument('timestamp must be set on forwarded event');
+  async #record(envelope: Envelope): Promise<void> {
+    validate(envelope);
+    if (this.#journal === undefined) this.deliver(envelope);
+    else await this.#journal.append(envelope);
+  }
+
+  deliver(envelope: Envelope): void {
     if (this.#subscribers.size === 0) return;
     const fields = envelopeFields(envelope);
     for (const subscriber of this.#subscribers) offer(subscriber, envelope, fields);
   }
+}
+
+function validate({ namespace, topic, timestamp }: Envelope): void {
+  validateNamespace(namespace);
+  validateTopic(topic);
+  if (Number.isNaN(timestamp.getTime())) throw invalidArgument('timestamp must be set on forwarded event');
 }
 
 /** A filter that fails ends its own subscriber, never the publisher. */

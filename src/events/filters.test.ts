@@ -85,6 +85,7 @@ describe('filters', () => {
     ['name==a b', '[name==a >| |< b]: unexpected input:  '],
     ['name==a ,b', '[name==a >| |< ,b]: unexpected input:  '],
     ['labels .a', '[labels  >|.|< a]: expected an operator ("=="|"!="|"~=")'],
+    ['name==|a|', '[name== >|||< a|]: invalid quote encountered'],
     ['name b', '[name  >|b|< ]: expected an operator ("=="|"!="|"~=")'],
     ['foo\0bar', '[foo >|\0|< bar]: unexpected null'],
   ];

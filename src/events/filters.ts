@@ -73,6 +73,8 @@ class FilterParser {
     if (!isOperator(operator.text))
       throw this.#scanner.fail(operator.at, `unsupported operator ${JSON.stringify(operator.text)}`);
     const value = this.#scanner.next(true);
+    if (value.kind === 'quoted' && value.quote !== '"' && operator.text !== '~=')
+      throw this.#scanner.fail(value.at, 'invalid quote encountered');
     if (value.kind === 'value' || value.kind === 'quoted')
       return comparisons[operator.text](path, value.text);
     throw this.#scanner.fail(value.at, 'expected value or quoted');

@@ -106,6 +106,5 @@ export class ContentRecords implements ContentStore {
 
 function fieldOf(info: ContentInfo, [field, ...rest]: readonly string[]): string | undefined {
   if (field === 'digest') return info.digest;
-  if (field === 'size') return String(info.sizeBytes);
   return field === 'labels' ? labelField(info.labels, rest) : undefined;
 }

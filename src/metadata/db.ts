@@ -23,6 +23,14 @@ export interface Tx extends Reader {
   after(hook: () => void): void;
 }
 
+/** How a mutation is made. */
+export interface WriteOptions {
+  /** Whether the promise waits for the disk; default true. */
+  readonly durable?: boolean;
+  /** Whether listeners of {@link Db.onCommit} are told; default true. */
+  readonly counted?: boolean;
+}
+
 /**
  * The metadata database: SQLite in WAL mode, and the only door to it.
  * Mutations of one tick share a transaction, each under its own savepoint, so that one that throws leaves the others
@@ -35,7 +43,7 @@ export interface Db extends Reader, AsyncDisposable {
    * kill -9, not a power cut. What `fn` throws rejects the promise and undoes only `fn`.
    * @throws data_loss (disk or database broken), resource_exhausted (disk full), unavailable (closed)
    */
-  write<T>(fn: (tx: Tx) => T, options?: { durable?: boolean }): Promise<T>;
+  write<T>(fn: (tx: Tx) => T, options?: WriteOptions): Promise<T>;
   /** Called after each transaction that changed something, with the number of mutations in it. */
   onCommit(listener: (mutations: number) => void): void;
   /**
@@ -48,6 +56,7 @@ export interface Db extends Reader, AsyncDisposable {
 interface Job {
   fn(tx: Tx): unknown;
   durable: boolean;
+  counted: boolean;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
@@ -152,11 +161,11 @@ class SqliteDb implements Db {
     this.#brokenListeners.push(listener);
   }
 
-  write<T>(fn: (tx: Tx) => T, { durable = true } = {}): Promise<T> {
+  write<T>(fn: (tx: Tx) => T, { durable = true, counted = true }: WriteOptions = {}): Promise<T> {
     if (this.#closed) return Promise.reject(unavailable('metadata database is closed'));
     if (this.#wal.failure) return Promise.reject(this.#wal.failure);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#jobs.push({ fn, durable, resolve, reject });
+    this.#jobs.push({ fn, durable, counted, resolve, reject });
     if (!this.#scheduled) this.#schedule();
     return promise as Promise<T>;
   }
@@ -182,7 +191,8 @@ class SqliteDb implements Db {
       for (const job of jobs) job.reject(translate(error));
       return;
     }
-    for (const listener of this.#listeners) listener(jobs.length);
+    const counted = jobs.filter((job) => job.counted).length;
+    if (counted > 0) for (const listener of this.#listeners) listener(counted);
     this.#settle(settled);
   }
 

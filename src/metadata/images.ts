@@ -120,7 +120,7 @@ export class ImageRecords implements ImageStore {
       target.mediaType,
       target.digest,
       target.size,
-      JSON.stringify(target.annotations ?? {}),
+      labelsToJson(target.annotations ?? {}),
       image.createdAt.getTime(),
       image.updatedAt.getTime(),
     );
@@ -161,7 +161,8 @@ function fromRow(row: Row): Image {
 
 /** What a create or update answers: exactly what a get will. */
 function stored({ name, labels, target }: NewImage, createdAt: Date, updatedAt: Date): Image {
-  const { mediaType, digest, size, annotations } = target;
+  const { mediaType, digest, size } = target;
+  const annotations = labelsFromJson(labelsToJson(target.annotations ?? {}));
   return {
     name,
     labels: labelsFromJson(labelsToJson(labels)),
@@ -169,7 +170,7 @@ function stored({ name, labels, target }: NewImage, createdAt: Date, updatedAt: 
       mediaType,
       digest,
       size,
-      ...(annotations && Object.keys(annotations).length > 0 && { annotations }),
+      ...(Object.keys(annotations).length > 0 && { annotations }),
     },
     createdAt,
     updatedAt,

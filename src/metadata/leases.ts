@@ -65,6 +65,7 @@ export class LeaseRecords implements LeaseStore {
     await this.#records.db.write((tx) => {
       mustExist(tx, namespace, leaseId);
       validateResource(id, type);
+      if (id === '') throw invalidArgument('resource id must not be empty: invalid argument');
       tx.run('INSERT OR IGNORE INTO lease_resources VALUES (?, ?, ?, ?)', namespace, leaseId, type, id);
       const node = leasedNode(namespace, type, id);
       if (node) this.#records.changes.touch(node);
@@ -104,7 +105,6 @@ const madeUpId = (at: Date): string => `${at.getTime()}-${randomBytes(6).toStrin
 
 function validateResource(id: string, type: string): void {
   validateType(type);
-  if (id === '') throw invalidArgument('resource id must not be empty: invalid argument');
   if (type === 'content' && !isDigest(id)) {
     throw invalidArgument(`invalid content resource id ${id.slice(0, 100)}: invalid argument`);
   }

@@ -2,6 +2,7 @@ import type { Log } from '../async/context.ts';
 import type { Blobs } from '../content/blobs.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Events } from '../events/events.ts';
+import type { EventJournal } from '../events/journal.ts';
 import type { Activations } from '../mounts/activations.ts';
 import type { LocalMounts } from '../mounts/local-mounts.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
@@ -13,6 +14,7 @@ import { ContainerRecords } from './containers.ts';
 import { ContentRecords } from './content.ts';
 import { type Db, openDb } from './db.ts';
 import { DirectoryKeeper } from './directory-keeper.ts';
+import { EventRecords, type JournalLimits } from './event-records.ts';
 import { collect } from './gc.ts';
 import { type GcConfig, GcScheduler } from './gc-scheduler.ts';
 import type { ImageStore } from './image-store.ts';
@@ -36,7 +38,10 @@ export interface MetadataOptions {
   readonly drivers: readonly SnapshotDriver[];
   /** Default: none, and nothing can be activated. */
   readonly mounts?: LocalMounts;
-  readonly events: Events;
+  /** Told of every event, in order, once it is recorded. */
+  readonly events: Pick<Events, 'deliver'>;
+  /** How much of them is kept; default {@link defaultJournalLimits}. */
+  readonly eventsKept?: JournalLimits;
   readonly log: Log;
   /** Default `shared`. */
   readonly sharing?: SharingPolicy;
@@ -46,6 +51,7 @@ export interface MetadataOptions {
 /** Every record store on one database, its collector, and what the start found. Disposing finishes all writes. */
 export interface Metadata extends AsyncDisposable {
   readonly db: Db;
+  readonly journal: EventJournal;
   readonly images: ImageStore;
   readonly containers: ContainerStore;
   readonly leases: LeaseStore;
@@ -71,7 +77,9 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
   const { path, blobs, drivers, events, log } = options;
   await using undo = new AsyncDisposableStack();
   const db = undo.use(openDb(path));
-  const records = { db, events, changes: new Changes() };
+  const journal = new EventRecords(db, events, options.eventsKept);
+  await journal.open();
+  const records = { db, journal, changes: new Changes() };
   const keeper = new BlobKeeper(blobs, db, log);
   const mounts = new MountRecords(records, options.mounts, log);
   const directories = new Map(drivers.map((driver) => [driver.name, new DirectoryKeeper(driver, db, log)]));
@@ -96,6 +104,7 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
   const owned = undo.move();
   return {
     db,
+    journal,
     images: new ImageRecords(records, collected),
     containers: new ContainerRecords(records),
     leases: new LeaseRecords(records, collected),

@@ -1,14 +1,14 @@
 import type { Context } from '../async/context.ts';
 import { notFound } from '../errors/error.ts';
-import type { Events } from '../events/events.ts';
 import type { TopicEvent } from '../events/topics.ts';
 import { type Changes, type NodeType, nodeOf } from './changes.ts';
 import type { Db, Reader, Tx } from './db.ts';
+import type { EventRecords } from './event-records.ts';
 
 /** What every record store stands on. */
 export interface Records {
   readonly db: Db;
-  readonly events: Events;
+  readonly journal: EventRecords;
   readonly changes: Changes;
 }
 
@@ -17,21 +17,15 @@ export function ensureNamespace(tx: Tx, namespace: string): void {
   tx.run('INSERT OR IGNORE INTO namespaces (name) VALUES (?)', namespace);
 }
 
-/** Publishes once the mutation is durable. `namespace` defaults to the caller's. */
+/** Records the event with the mutation; it is published once that is durable. `namespace` defaults to the caller's. */
 export function publishAfter(
-  { events }: Records,
+  { journal }: Records,
   tx: Tx,
   ctx: Context,
-  { topic, event }: TopicEvent,
+  event: TopicEvent,
   namespace = ctx.namespace,
 ): void {
-  tx.after(() => {
-    try {
-      events.publish({ ...ctx, namespace }, topic, event);
-    } catch (error) {
-      ctx.log.error({ error, topic }, 'event could not be published');
-    }
-  });
+  journal.record(tx, { timestamp: new Date(), namespace, ...event });
 }
 
 /** Type of a lease's resource, as clients write it. */

@@ -132,4 +132,20 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (namespace, id)
   ) STRICT;
   `,
+  `
+  CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    type TEXT NOT NULL,
+    value BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE event_journal (
+    epoch TEXT NOT NULL,
+    pruned INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO event_journal VALUES (lower(hex(randomblob(6))), 0);
+  `,
 ];

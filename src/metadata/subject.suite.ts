@@ -10,10 +10,11 @@ import { type Metadata, type MetadataOptions, openMetadata } from './metadata.ts
 /** Events that are only kept, for tests. */
 export class RecordedEvents implements Events {
   readonly seen: { namespace: string; topic: string }[] = [];
-  publish(ctx: Context, topic: string): void {
-    this.seen.push({ namespace: ctx.namespace, topic });
+  async publish(): Promise<void> {}
+  async forward(): Promise<void> {}
+  deliver({ namespace, topic }: Envelope): void {
+    this.seen.push({ namespace, topic });
   }
-  forward(_envelope: Envelope): void {}
   async *subscribe(): AsyncIterable<Envelope> {}
   topics(): string[] {
     return this.seen.map(({ topic }) => topic);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, type Log } from '../async/context.ts';
-import { messageOf } from '../errors/error.ts';
+import { isKind, messageOf } from '../errors/error.ts';
 import type { Events } from '../events/events.ts';
 import { Task } from '../gen/containerd/task/v3/task_pb.ts';
 import type { TtrpcClient } from '../rpc/ttrpc-client.ts';
@@ -155,13 +155,14 @@ export class Shim implements AsyncDisposable {
     for (const { number, namespace, topic, typeUrl, value, timestampMs } of events) {
       // A shim that was killed before it heard of the acknowledgement has its successor tell once more.
       if (number <= this.#told.number) continue;
-      this.#told.number = number;
       const event = { typeUrl, value: Buffer.from(value, 'base64') };
       try {
-        this.#events.forward({ timestamp: new Date(timestampMs), namespace, topic, event });
+        await this.#events.forward({ timestamp: new Date(timestampMs), namespace, topic, event });
       } catch (error) {
+        if (!isKind(error, 'invalid_argument')) throw error;
         this.#log.error({ error: messageOf(error), topic, namespace }, 'event of the shim refused');
       }
+      this.#told.number = number;
     }
     return events.at(-1)?.number ?? acknowledged;
   }

@@ -11,11 +11,11 @@ import { fromTimestamp, toTimestamp } from './wire.ts';
 export function eventsService(events: Events): ServiceBinding {
   return bindService(EventsService, {
     async publish({ topic, event }, ctx) {
-      events.publish(ctx, topic, event ?? nothing);
+      await events.publish(ctx, topic, event ?? nothing);
       return {};
     },
     async forward({ envelope }) {
-      events.forward(fromWire(envelope));
+      await events.forward(fromWire(envelope));
       return {};
     },
     async *subscribe({ filters }, ctx) {
@@ -24,7 +24,7 @@ export function eventsService(events: Events): ServiceBinding {
   });
 }
 
-const toWire = ({ timestamp, namespace, topic, event }: Envelope) => ({
+export const toWire = ({ timestamp, namespace, topic, event }: Envelope) => ({
   timestamp: toTimestamp(timestamp),
   namespace,
   topic,

@@ -7,7 +7,7 @@ import { fromWire } from './events.ts';
 export function ttrpcEventsService(events: Events): ServiceBinding {
   return bindService(TtrpcEvents, {
     async forward({ envelope }) {
-      events.forward(fromWire(envelope));
+      await events.forward(fromWire(envelope));
       return {};
     },
   });

@@ -27,7 +27,8 @@ export interface KeptLayer {
 
 /**
  * Makes a layer and puts it into the content store, under the caller's lease. A layer that is there already gets the
- * labels it lacks. Nothing is left of one that could not be finished.
+ * labels it lacks. Nothing is left of one that could not be finished,
+ * but the caller's own ingest where it named one.
  * @throws not_implemented (no layer media type), and what diffLayer and the store throw
  */
 export async function makeLayer(content: ContentStore, ctx: Context, order: LayerOrder): Promise<KeptLayer> {
@@ -47,17 +48,18 @@ export async function makeLayer(content: ContentStore, ctx: Context, order: Laye
     const digest = await commit(content, ctx, writer, labels);
     return { descriptor: { mediaType, digest, size: writer.status.offset }, diffId: made.diffId };
   } catch (error) {
-    if (!isKind(error, 'unavailable')) await undo(ctx, 'drop ingest', (late) => content.abort(late, ref));
+    if (!order.ref && !isKind(error, 'unavailable'))
+      await undo(ctx, 'drop ingest', (late) => content.abort(late, ref));
     throw error;
   }
 }
 
 async function fill(writer: ContentWriter, request: DiffRequest): Promise<MadeLayer> {
-  if (writer.status.offset > 0) await writer.truncate(0);
   const making = diffLayer(request);
   try {
-    for (;;) {
+    for (let first = true; ; first = false) {
       const { done, value } = await making.next();
+      if (first && writer.status.offset > 0) await writer.truncate(0);
       if (done) return value;
       await writer.write(value);
     }

@@ -15,7 +15,12 @@ export async function stateOf(side: Side): Promise<Map<string, string>> {
     for (const record of records as readonly object[])
       state.set(`${namespace} ${kind} ${nameOf(record)}`, JSON.stringify(normalise(record, side)));
   };
-  add('', 'namespace', fieldOf(await side.methods(Namespaces).list?.({}), 'namespaces'));
+  const namespaces = fieldOf(await side.methods(Namespaces).list?.({}), 'namespaces');
+  // A call that fails may leave the namespace it named behind in containerd.
+  const labelled = (namespaces as { labels: object }[]).filter(
+    ({ labels }) => Object.keys(labels).length > 0,
+  );
+  add('', 'namespace', labelled);
   for (const namespace of namesOf('namespace')) {
     const options = { namespace };
     add(namespace, 'container', fieldOf(await side.methods(Containers).list?.({}, options), 'containers'));

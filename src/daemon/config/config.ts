@@ -1,3 +1,4 @@
+import { defaultJournalLimits } from '../../metadata/event-records.ts';
 import { defaultGcConfig, type GcConfig } from '../../metadata/gc-scheduler.ts';
 import type { SharingPolicy } from '../../metadata/ingests.ts';
 import type { LayerMode } from '../../snapshots/layer-mode.ts';
@@ -71,6 +72,10 @@ export interface Config {
   /** How much of unfinished downloads is kept, over all namespaces, and for how long. */
   readonly partialDownloadsBytes: number;
   readonly partialDownloadsAgeMs: number;
+  /** How much of the journal of events is kept. */
+  readonly eventsCount: number;
+  readonly eventsBytes: number;
+  readonly eventsAgeMs: number;
   readonly gc: GcConfig;
   /** Snapshotters in other processes, by name. */
   readonly proxySnapshotters: Readonly<Record<string, ProxyPlugin>>;
@@ -147,6 +152,9 @@ export const defaultConfig: Config = {
   reconcileIntervalMs: 60_000,
   restartIntervalMs: 10_000,
   stallTimeoutMs: 5 * 60_000,
+  eventsCount: defaultJournalLimits.count,
+  eventsBytes: defaultJournalLimits.bytes,
+  eventsAgeMs: defaultJournalLimits.ageMs,
   partialDownloadsBytes: 10 * 2 ** 30,
   partialDownloadsAgeMs: 24 * 60 * 60_000,
   gc: defaultGcConfig,

@@ -215,7 +215,11 @@ export class ForeignTasks implements Disposable {
     const ctx = daemonContext(this.#log, namespace);
     const how = { containerId: id, pid, exitStatus, exitedAt: timestampOf(exitedAt) };
     for (const { topic, event } of [makeEvent('taskExit', { ...how, id }), makeEvent('taskDelete', how)])
-      this.#events.publish(ctx, topic, event);
+      void this.#events
+        .publish(ctx, topic, event)
+        .catch((error) =>
+          this.#log.error({ error: messageOf(error), topic }, 'event could not be published'),
+        );
   }
 }
 

@@ -305,7 +305,8 @@ export class Sandboxes implements SandboxController, Disposable {
   }
 
   #publish(ctx: Context, { topic, event }: ReturnType<typeof makeEvent>): void {
-    this.#options.events.publish(ctx, topic, event);
+    const failed = (error: unknown) => ctx.log.error({ error, topic }, 'event could not be published');
+    void this.#options.events.publish(ctx, topic, event).catch(failed);
   }
 
   #find(ctx: Context, id: string): SandboxShim | undefined {
