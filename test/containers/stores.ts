@@ -42,7 +42,7 @@ export class PaperTasks implements TaskControl {
   exit(id: string): void {
     this.alive.set(id, false);
     const { topic, event } = makeEvent('taskExit', { containerId: id, id });
-    this.#events.publish(ctx, topic, event);
+    void this.#events.publish(ctx, topic, event);
   }
 
   async find(_: Context, id: string) {
