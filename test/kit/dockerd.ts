@@ -23,6 +23,8 @@ export interface DockerdOptions {
   readonly generation: 28 | 20;
   /** Images, snapshots and content in the runtime daemon instead of dockerd's own store (28 only). */
   readonly containerdStore?: boolean;
+  /** Containers go on without dockerd, too; no swarm then. */
+  readonly liveRestore?: boolean;
   /** Socket of the daemon that stands in for containerd, or of containerd. */
   readonly containerd: string;
   /** `IP:PORT` of a registry without TLS: the mirror of the default one, and to push to. */
@@ -76,13 +78,13 @@ export class TestDockerd implements AsyncDisposable {
   }
 
   #flags(): string[] {
-    const { containerd, containerdStore = false, generation, registry } = this.#options;
+    const { containerd, containerdStore = false, generation, liveRestore = false, registry } = this.#options;
     const config = join(this.dir, 'daemon.json');
     const { dir } = this;
     const features = containerdStore ? { features: { 'containerd-snapshotter': true } } : {};
     // 20 makes a key that nothing uses any more.
     const key = generation === 20 ? { 'deprecated-key-path': `${dir}/key.json` } : {};
-    writeFileSync(config, JSON.stringify({ ...features, ...key }));
+    writeFileSync(config, JSON.stringify({ ...features, ...key, 'live-restore': liveRestore }));
     return [
       ...[
         '--config-file',

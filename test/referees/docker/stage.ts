@@ -10,7 +10,7 @@ import { run } from '../../kit/run.ts';
 /** What judges Berth, or with BERTH_TEST_PEER=containerd the peer it stands in for. */
 export const peer = process.env.BERTH_TEST_PEER === 'containerd';
 
-export type DockerOptions = Pick<DockerdOptions, 'generation' | 'containerdStore'>;
+export type DockerOptions = Pick<DockerdOptions, 'generation' | 'containerdStore' | 'liveRestore'>;
 
 export interface Shown {
   readonly status: number | null;
