@@ -6,6 +6,11 @@ import type { ContentReader, WriterTail } from './store.ts';
  * labels (metadata does) and keeps no state but the directory, so that it can be checked by looking at it.
  */
 export interface Blobs {
+  /**
+   * Kept by another process, which may have other users: there are no files to append to, and nothing is concluded from
+   * what is or is not there.
+   */
+  readonly isElsewhere?: boolean;
   has(digest: Digest): Promise<boolean>;
   /** @throws not_found */
   stat(digest: Digest): Promise<{ sizeBytes: number; modifiedAt: Date }>;
@@ -28,7 +33,7 @@ export interface BlobIngest extends AsyncDisposable {
   readonly offset: number;
   write(data: Uint8Array): Promise<void>;
   /** See `ContentWriter.tail`. */
-  tail(): WriterTail;
+  tail?(): WriterTail;
   truncate(offset: number): Promise<void>;
   digest(): Promise<Digest>;
   /**

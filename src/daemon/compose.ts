@@ -3,8 +3,6 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Context, Log } from '../async/context.ts';
-import { Connection } from '../client/connection.ts';
-import { remoteSnapshotter } from '../client/snapshots.ts';
 import { LocalContainers } from '../containers/local-containers.ts';
 import { openLocalBlobs } from '../content/local/local-blobs.ts';
 import type { Events } from '../events/events.ts';
@@ -20,7 +18,6 @@ import { applyTargets } from '../snapshots/apply-target.ts';
 import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { openNativeDriver } from '../snapshots/native/driver.ts';
 import { openOverlayDriver } from '../snapshots/overlayfs/driver.ts';
-import { proxyDriver } from '../snapshots/proxy/driver.ts';
 import { LocalStorage } from '../storage/local-storage.ts';
 import type { Storage } from '../storage/storage.ts';
 import { applyHere } from '../transfer/apply-here.ts';
@@ -28,10 +25,11 @@ import { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
 import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
-import type { Config, ProxyPlugin } from './config/config.ts';
+import type { Config } from './config/config.ts';
 import { defaultOciRuntime, shimPrograms } from './config/derived.ts';
 import type { Layout } from './directories.ts';
 import { isEnabled } from './plugin-choice.ts';
+import { openProxies, type Proxies } from './proxies.ts';
 import { shimEnvironment } from './shim-environment.ts';
 import { readOrMakeUuid } from './uuid.ts';
 
@@ -48,6 +46,7 @@ export interface Graph extends AsyncDisposable {
   readonly containers: LocalContainers;
   readonly storage: Storage;
   readonly checkpoints: CheckpointFiles;
+  readonly proxies: Proxies;
 }
 
 /**
@@ -64,14 +63,15 @@ export async function compose(
   const config = current();
   const events = new EventExchange();
   if (await new Bundles(layout.state).any()) events.expectReturns();
+  const proxies = opened.use(openProxies(config, log));
   const all = [
     opened.use(await openOverlay(config, layout, log)),
     await openNativeDriver(join(layout.snapshots, 'native')),
-    ...Object.entries(config.proxySnapshotters).map(([name, plugin]) => openProxy(name, plugin, opened, log)),
+    ...proxies.snapshotters,
   ];
   const drivers = all.filter(({ name }) => isEnabled(config, 'io.containerd.snapshotter.v1', name));
   const mounts = await openMounts(config, layout, log);
-  const blobs = await openLocalBlobs(layout.content);
+  const blobs = proxies.blobs ?? (await openLocalBlobs(layout.content));
   const metadata = opened.use(
     await openMetadata({
       path: layout.database,
@@ -113,27 +113,20 @@ export async function compose(
     containers,
     storage,
     checkpoints,
+    proxies,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-const remoteSnapshotters = ({ proxySnapshotters }: Config): Set<string> =>
+const remoteSnapshotters = ({ proxyPlugins }: Config): Set<string> =>
   new Set(
-    Object.entries(proxySnapshotters)
-      .filter(([, { exports }]) => exports.enable_remote_snapshot_annotations === 'true')
+    Object.entries(proxyPlugins)
+      .filter(
+        ([, { type, exports }]) =>
+          type === 'snapshot' && exports.enable_remote_snapshot_annotations === 'true',
+      )
       .map(([name]) => name),
   );
-
-function openProxy(
-  name: string,
-  { address, capabilities, exports }: ProxyPlugin,
-  opened: AsyncDisposableStack,
-  log: Log,
-): SnapshotDriver {
-  const connection = opened.use(new Connection({ address, namespace: 'default', timeoutMs: 60_000 }));
-  const snapshotter = remoteSnapshotter(connection, name);
-  return proxyDriver({ name, snapshotter, capabilities, exports, log });
-}
 
 const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: Layout, log: Log) =>
   openOverlayDriver({

@@ -1,3 +1,4 @@
+import { failedPrecondition } from '../errors/error.ts';
 import { hostPlatform } from '../oci/platform.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import { Streams } from '../rpc/streams.ts';
@@ -14,7 +15,11 @@ import { diffService } from '../services/diff.ts';
 import { eventsService } from '../services/events.ts';
 import { healthService } from '../services/health.ts';
 import { imagesService } from '../services/images.ts';
-import { type IntrospectionSource, introspectionService } from '../services/introspection.ts';
+import {
+  type IntrospectionSource,
+  introspectionService,
+  type PluginInfo,
+} from '../services/introspection.ts';
 import { leasesService } from '../services/leases.ts';
 import { mountsService } from '../services/mounts.ts';
 import { namespacesService } from '../services/namespaces.ts';
@@ -31,11 +36,13 @@ import { versionService } from '../services/version.ts';
 import { checkpointContainer } from '../transfer/checkpoint/checkpoint-image.ts';
 import { readCheckpoint } from '../transfer/checkpoint/read-checkpoint.ts';
 import { commit } from '../transfer/commit/commit.ts';
+import { type Differ, orderedDiffer, walkingDiffer } from '../transfer/differ.ts';
 import { apiVersion } from './api-version.ts';
 import type { Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { optDirectory } from './config/derived.ts';
 import { chosenPlugins, chosenServices } from './plugin-choice.ts';
+import { pluginTypes } from './proxies.ts';
 import type { RunningConfig } from './running-config.ts';
 
 /** Every service on the socket. */
@@ -54,7 +61,7 @@ export function serviceBindings(
     contentService(metadata.content),
     imagesService(metadata.images),
     snapshotsService(metadata.snapshotters),
-    diffService({ content: metadata.content, applyTarget: transfers.applyTarget }),
+    diffService(differOf(graph, config.current)),
     containersService(metadata.containers),
     tasksService(tasks, metadata.containers, checkpoints),
     eventsService(events),
@@ -62,7 +69,7 @@ export function serviceBindings(
     leasesService(metadata.leases),
     mountsService(metadata.mounts),
     sandboxesService(metadata.sandboxes),
-    sandboxControllersService(new Map([['shim', tasks.sandboxes]])),
+    sandboxControllersService(new Map([['shim', tasks.sandboxes], ...graph.proxies.sandboxers])),
     streamingService(streams),
     transferService(transfers, streams, { containers: metadata.containers, tasks }),
     berthContainersService(containers, tasks),
@@ -107,10 +114,49 @@ function introspectionOf(
     snapshotters: drivers,
     optPath: optDirectory(config.current),
     servers: serversOf(config.current),
+    contentSharing: config.current.contentSharing,
+    gc: gcExports(config.current),
+    proxies: proxyPluginsOf(config.current),
   });
   const table = chosenPlugins(all, config.current);
   const extra = runtimeInfo(tasks, apiVersion, `berth-${version}`);
   return { uuid, plugins: () => table, deprecations: () => config.deprecations, extra };
+}
+
+/** Differs in the configured order. @throws failed_precondition (one that there is not) */
+function differOf(
+  { metadata: { content }, transfers: { applyTarget }, proxies }: Graph,
+  { differs }: Config,
+): Differ {
+  const all = new Map([['walking', walkingDiffer({ content, applyTarget })], ...proxies.differs]);
+  const chosen = differs.map((name) => {
+    const found = all.get(name);
+    if (found === undefined)
+      throw failedPrecondition(`differ ${name} is neither walking nor a proxy plug-in of type diff`);
+    return found;
+  });
+  return orderedDiffer(chosen);
+}
+
+/** In Go's words for durations. */
+const gcExports = ({ gc }: Config): Record<string, string> => ({
+  ScheduleDelay: `${gc.scheduleDelayMs / 1000}s`,
+  PauseThreshold: String(gc.pauseThreshold),
+  DeletionThreshold: String(gc.deletionThreshold),
+  MutationThreshold: String(gc.mutationThreshold),
+});
+
+/** Those that are no snapshotters, which are among the drivers. */
+function proxyPluginsOf({ proxyPlugins }: Config): PluginInfo[] {
+  return Object.entries(proxyPlugins)
+    .filter(([, { type }]) => type !== 'snapshot')
+    .map(([id, { type, capabilities, exports }]) => ({
+      type: pluginTypes[type],
+      id,
+      platforms: type === 'diff' ? [hostPlatform()] : [],
+      capabilities,
+      exports,
+    }));
 }
 
 /** Sockets that are served beside gRPC and ttrpc. */

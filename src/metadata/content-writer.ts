@@ -30,6 +30,8 @@ export class RecordedWriter implements ContentWriter {
   readonly #row: IngestRow;
   /** Undefined while a blob of another namespace stands in for the bytes, and after the end. */
   #ingest: BlobIngest | undefined;
+  /** Where there is a file to append to. */
+  readonly tail?: () => Promise<WriterTail>;
   #updatedAt: Date;
   #state: 'open' | 'closed' | 'aborted' = 'open';
   #shared: Digest | undefined;
@@ -44,6 +46,7 @@ export class RecordedWriter implements ContentWriter {
     this.#row = row;
     this.#ingest = ingest;
     this.#updatedAt = updatedAt;
+    if (scope.keeper.blobs.isElsewhere !== true) this.tail = () => this.#tail();
     this.#shared = row.shared === null ? undefined : (row.shared as Digest);
   }
 
@@ -78,9 +81,11 @@ export class RecordedWriter implements ContentWriter {
     this.#updatedAt = new Date();
   }
 
-  async tail(): Promise<WriterTail> {
+  async #tail(): Promise<WriterTail> {
     this.#mustBeOpen();
-    const { fd, grew, failed } = (await this.#ownBytes()).tail();
+    const tail = (await this.#ownBytes()).tail?.();
+    if (tail === undefined) throw failedPrecondition(`ref ${this.#row.ref} is no file here`);
+    const { fd, grew, failed } = tail;
     const noted = (bytes: number) => {
       grew(bytes);
       this.#updatedAt = new Date();

@@ -33,15 +33,23 @@ export async function reconcile(
     await directory.cleanup({ atStart: true });
     directory.restore();
   }
-  const orphanIngests = await removeOrphanIngests(db, blobs);
-  const { orphanBlobs, present } = await removeOrphanBlobs(db, blobs);
-  const lostBlobs = await dropLostRecords(db, present);
-  const found = { orphanBlobs, orphanIngests, lostBlobs, halfMadeSnapshots };
+  const content = blobs.isElsewhere === true ? nothingFound : await reconcileContent(db, blobs);
+  const found = { ...content, halfMadeSnapshots };
+  const { orphanBlobs, orphanIngests, lostBlobs } = found;
   if (lostBlobs.length > 0)
     log.error(found, 'content records without bytes were dropped: pull those images again');
   else if (orphanBlobs + orphanIngests + halfMadeSnapshots > 0)
     log.info(found, 'cleaned up after an unclean stop');
   return found;
+}
+
+const nothingFound = { orphanBlobs: 0, orphanIngests: 0, lostBlobs: [] };
+
+async function reconcileContent(db: Db, blobs: Blobs): Promise<Omit<Reconciled, 'halfMadeSnapshots'>> {
+  const orphanIngests = await removeOrphanIngests(db, blobs);
+  const { orphanBlobs, present } = await removeOrphanBlobs(db, blobs);
+  const lostBlobs = await dropLostRecords(db, present);
+  return { orphanBlobs, orphanIngests, lostBlobs };
 }
 
 async function removeOrphanIngests(db: Db, blobs: Blobs): Promise<number> {

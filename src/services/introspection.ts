@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Context } from '../async/context.ts';
-import { notFound } from '../errors/error.ts';
+import { invalidArgument, messageOf, notFound } from '../errors/error.ts';
 import { type Adapt, compileFilters } from '../events/filters.ts';
 import { Introspection } from '../gen/containerd/services/introspection/v1/introspection_pb.ts';
 import type { Any } from '../oci/any.ts';
@@ -44,7 +44,7 @@ export interface IntrospectionSource {
 export function introspectionService(source: IntrospectionSource): ServiceBinding {
   return bindService(Introspection, {
     async plugins({ filters }) {
-      const matches = compileFilters(filters);
+      const matches = filterOf(filters);
       const found = source.plugins().filter((plugin) => matches(fieldsOf(plugin)));
       return { plugins: found.map(toWire) };
     },
@@ -58,11 +58,19 @@ export function introspectionService(source: IntrospectionSource): ServiceBindin
     },
     async pluginInfo({ type, id, options }, ctx) {
       const plugin = source.plugins().find((one) => one.type === type && one.id === id);
-      if (plugin === undefined) throw notFound(`plugin ${type}.${id} not found`);
+      if (plugin === undefined) throw notFound(`plugin ${type}.${id} not found: not found`);
       const extra = await source.extra?.(ctx, plugin, options);
       return { plugin: toWire(plugin), ...(extra === undefined ? {} : { extra: toAny(extra) }) };
     },
   });
+}
+
+function filterOf(filters: readonly string[]): ReturnType<typeof compileFilters> {
+  try {
+    return compileFilters(filters);
+  } catch (error) {
+    throw invalidArgument(`invalid argument: ${messageOf(error)}: invalid argument`, error);
+  }
 }
 
 /** Inode of the PID namespace of this process, which never changes. Looked up without a thread: procfs does not block. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { type Context, silentLog } from '../async/context.ts';
-import { isKind } from '../errors/error.ts';
+import { isKind, messageOf } from '../errors/error.ts';
 import { RuntimeInfoSchema, RuntimeRequestSchema } from '../gen/containerd/types/types_pb.ts';
 import { runtimeInfo } from './runtime-info.ts';
 
@@ -29,7 +29,11 @@ const requestOf = (init: MessageInitShape<typeof RuntimeRequestSchema>) => ({
 
 test('a runtime is told with name, version, the options asked with, and its features byte for byte', async () => {
   const options = { typeUrl: 'containerd.runc.v1.Options', value: new Uint8Array([18, 1, 120]) };
-  const extra = await teller('{"a": 1 }\n')(ctx, plugin, requestOf({ options }));
+  const extra = await teller('{"a": 1 }\n')(
+    ctx,
+    plugin,
+    requestOf({ runtimePath: 'io.containerd.runc.v2', options }),
+  );
   const info = fromBinary(RuntimeInfoSchema, extra?.value ?? new Uint8Array());
   assert.equal(extra?.typeUrl, 'containerd.types.RuntimeInfo');
   assert.deepEqual(
@@ -59,8 +63,14 @@ test('other plug-ins, and a runtime asked nothing, tell nothing more', async () 
 
 for (const [what, options] of Object.entries({
   'options of another type': { typeUrl: 'x.y', value: new Uint8Array() },
+  'a request without a name': requestOf({}),
   'a request that is no protobuf': { ...requestOf({}), value: new Uint8Array([255]) },
 }))
-  test(`${what} are an invalid argument`, async () => {
-    await assert.rejects(teller('')(ctx, plugin, options), (e) => isKind(e, 'invalid_argument'));
+  test(`${what}: refused in containerd's words`, async () => {
+    await assert.rejects(
+      teller('')(ctx, plugin, options),
+      (e) =>
+        isKind(e, 'unknown') &&
+        /^failed to (unmarshal plugin info Options|resolve runtime path): /.test(messageOf(e)),
+    );
   });

@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
-import { invalidArgument } from '../errors/error.ts';
+import { isKind, messageOf, unknown } from '../errors/error.ts';
 import {
   type RuntimeInfo,
   RuntimeInfoSchema,
@@ -10,9 +10,9 @@ import {
 import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
 import type { RuntimeFeatures } from '../rpc/ttrpc-shim.ts';
-import { runcRuntime } from '../runtime/runtime-name.ts';
 import type { PluginInfo } from './introspection.ts';
 
+const noPath = 'failed to resolve runtime path';
 const featuresType = 'types.containerd.io/opencontainers/runtime-spec/1/features/Features';
 
 /** Whom to ask; the runtime's Tasks is one. */
@@ -25,14 +25,18 @@ export interface RuntimeTeller {
 /**
  * What PluginInfo tells beside the plug-in itself: for `io.containerd.runtime.v2`, asked with a RuntimeRequest, the
  * RuntimeInfo that `ctr plugins inspect-runtime` shows. The features are the OCI runtime's own JSON, byte for byte.
- * @throws invalid_argument (no RuntimeRequest), not_found (no such runtime)
+ * @throws unknown (no RuntimeRequest, no such runtime), in containerd's words
  */
 export function runtimeInfo(tasks: RuntimeTeller, version: string, revision: string) {
   return async (ctx: Context, plugin: PluginInfo, options: Any | undefined): Promise<Any | undefined> => {
-    if (plugin.type !== 'io.containerd.runtime.v2' || options === undefined) return undefined;
+    if (options === undefined) return undefined;
     const request = requestOf(options);
-    const name = request.runtimePath || runcRuntime;
-    const foreign = await tasks.foreignInfo(name, request.options);
+    if (plugin.type !== 'io.containerd.runtime.v2') return undefined;
+    const name = request.runtimePath;
+    if (name === '') throw unknown(`${noPath}: no runtime name`);
+    const foreign = await tasks.foreignInfo(name, request.options).catch((error) => {
+      throw isKind(error, 'not_found') ? unknown(`${noPath}: ${messageOf(error)}`, error) : error;
+    });
     if (foreign !== undefined) return { typeUrl: RuntimeInfoSchema.typeName, value: foreign };
     const { program, features } = await tasks.features(ctx, request.options);
     const info = create(RuntimeInfoSchema, {
@@ -50,11 +54,16 @@ export function runtimeInfo(tasks: RuntimeTeller, version: string, revision: str
 
 function requestOf({ typeUrl, value }: Any): RuntimeRequest {
   if (!typeUrl.endsWith(RuntimeRequestSchema.typeName))
-    throw invalidArgument(`options of a runtime must be a ${RuntimeRequestSchema.typeName}, not ${typeUrl}`);
+    throw unknown(
+      `failed to unmarshal plugin info Options: type with url ${typeUrl.slice(0, 200)}: not found`,
+    );
   try {
     return fromBinary(RuntimeRequestSchema, value);
   } catch (error) {
-    throw invalidArgument(`malformed ${RuntimeRequestSchema.typeName}`, error);
+    throw unknown(
+      'failed to unmarshal plugin info Options: proto: cannot parse invalid wire-format data',
+      error,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { abortable } from '../async/abortable.ts';
 import { type Context, namespaceOf } from '../async/context.ts';
-import { dataLoss, invalidArgument, isKind, wrap } from '../errors/error.ts';
+import { dataLoss, isKind, wrap } from '../errors/error.ts';
 import { forRebase } from '../layers/target.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ChainId, DiffId, Digest } from '../oci/digest.ts';
@@ -144,12 +144,16 @@ async function apply(
   tell('extracting', 0);
   await using reader = await parts.content.reader(ctx, descriptor.digest);
   const { path } = reader;
-  if (path === undefined) throw invalidArgument(`layer ${descriptor.digest}: is not on this machine`);
   // All but the base layer are prepared without their parent: what they delete is written down, not carried out.
   const to = layer.parent === '' || !rebases(snapshotter) ? mounts : forRebase(mounts);
   await using stack = new AsyncDisposableStack();
   const onProgress = (readBytes: number) => tell('extracting', Math.min(readBytes, descriptor.size));
-  const request = { source: () => ({ path }), mediaType: descriptor.mediaType, mounts: to, onProgress };
+  const request = {
+    source: () => (path === undefined ? reader.stream() : { path }),
+    mediaType: descriptor.mediaType,
+    mounts: to,
+    onProgress,
+  };
   const written = stack.use(await applyOrExplain(parts, ctx, descriptor.digest, request));
   if (written.diffId !== layer.diffId)
     throw dataLoss(

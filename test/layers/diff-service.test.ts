@@ -11,6 +11,7 @@ import { type ErrorKind, isKind, notFound } from '../../src/errors/error.ts';
 import { ApplyRequestSchema, type ApplyResponse } from '../../src/gen/containerd/services/diff/v1/diff_pb.ts';
 import { diffService } from '../../src/services/diff.ts';
 import { applyTargets } from '../../src/snapshots/apply-target.ts';
+import { walkingDiffer } from '../../src/transfer/differ.ts';
 import { dir, file, hardlink, tar } from '../kit/tar-builder.ts';
 import { makeSandbox, type Sandbox, upperMount } from './sandbox.ts';
 
@@ -36,7 +37,8 @@ function storeOf(bytes: Buffer, path?: string): ContentStore {
 }
 
 const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
-const serviceOver = (content: ContentStore) => diffService({ content, applyTarget: applyTargets([]) });
+const serviceOver = (content: ContentStore) =>
+  diffService(walkingDiffer({ content, applyTarget: applyTargets([]) }));
 
 async function apply(store: ContentStore, digest: string, mounts: ReturnType<typeof upperMount>) {
   const { impl } = serviceOver(store);

@@ -77,13 +77,19 @@ export interface Config {
   readonly eventsBytes: number;
   readonly eventsAgeMs: number;
   readonly gc: GcConfig;
-  /** Snapshotters in other processes, by name. */
-  readonly proxySnapshotters: Readonly<Record<string, ProxyPlugin>>;
+  /** Plug-ins in other processes, by name; one content store at most. */
+  readonly proxyPlugins: Readonly<Record<string, ProxyPlugin>>;
+  /** Differs of the Diff service in the order in which they are asked: `walking` and proxies. */
+  readonly differs: readonly string[];
 }
+
+/** What another process may do for the daemon. */
+export const proxyTypes = ['snapshot', 'content', 'diff', 'sandbox'] as const;
+export type ProxyType = (typeof proxyTypes)[number];
 
 /** A plug-in in another process, as containerd's `[proxy_plugins.NAME]` describes one. */
 export interface ProxyPlugin {
-  readonly type: 'snapshot';
+  readonly type: ProxyType;
   /** Its gRPC socket, an absolute path. */
   readonly address: string;
   readonly capabilities: readonly string[];
@@ -158,7 +164,8 @@ export const defaultConfig: Config = {
   partialDownloadsBytes: 10 * 2 ** 30,
   partialDownloadsAgeMs: 24 * 60 * 60_000,
   gc: defaultGcConfig,
-  proxySnapshotters: {},
+  proxyPlugins: {},
+  differs: ['walking'],
 };
 
 /**

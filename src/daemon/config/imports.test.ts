@@ -70,7 +70,7 @@ test('lists outside of plug-ins add up, what says nothing leaves what is there, 
   const { config } = loadConfig(main);
   assert.deepEqual(config.disabledPlugins, ['a.b', 'c.d', 'e.f']);
   assert.deepEqual([config.oomScore, config.root], [-5, defaultConfig.root]);
-  assert.deepEqual(config.proxySnapshotters.one, {
+  assert.deepEqual(config.proxyPlugins.one, {
     type: 'snapshot',
     address: '/two',
     capabilities: [],

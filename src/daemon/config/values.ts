@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors/error.ts';
-import type { CriRuntime, ProxyPlugin } from './config.ts';
+import { type CriRuntime, type ProxyPlugin, type ProxyType, proxyTypes } from './config.ts';
 
 /** Checks one value of a configuration file. Returns it in the shape of Config, or throws a RangeError that says what is allowed. */
 export type Check<T> = (value: unknown) => T;
@@ -84,19 +84,41 @@ export const pathsByName: Check<Readonly<Record<string, string>>> = (value) => {
 };
 
 const pluginName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,75}$/;
-const ownSnapshotters = new Set(['overlayfs', 'native']);
+/** Names that plug-ins of the daemon itself have. */
+const ownNames: Readonly<Record<ProxyType, readonly string[]>> = {
+  snapshot: ['overlayfs', 'native'],
+  content: ['content'],
+  diff: ['walking'],
+  sandbox: ['shim', 'podsandbox'],
+};
+
+/** Words in an array; a word alone is one. */
+export const names: Check<readonly string[]> = (value) => {
+  const list = typeof value === 'string' ? [value] : value;
+  if (!Array.isArray(list) || list.length === 0) return refuse('an array of names');
+  return list
+    .flat()
+    .map((name) => (typeof name === 'string' && pluginName.test(name) ? name : refuse('an array of names')));
+};
 
 /** containerd's proxy_plugins: `{ NAME = { type = "snapshot", address = "/run/x.sock", capabilities = [], exports = {} } }`. */
 export const proxyPlugins: Check<Readonly<Record<string, ProxyPlugin>>> = (value) => {
   if (!isTable(value)) return refuse('a table of plug-ins');
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, proxyPlugin(name, one)]));
+  const plugins = Object.entries(value).map(([name, one]): [string, ProxyPlugin] => [
+    name,
+    proxyPlugin(name, one),
+  ]);
+  if (plugins.filter(([, { type }]) => type === 'content').length > 1)
+    return refuse('made of at most one plug-in with type = "content"');
+  return Object.fromEntries(plugins);
 };
 
 function proxyPlugin(name: string, value: unknown): ProxyPlugin {
-  if (!pluginName.test(name) || ownSnapshotters.has(name))
+  const { type: wanted, address, capabilities = [], exports = {} } = isTable(value) ? value : {};
+  const type = proxyTypes.find((one) => one === wanted);
+  if (type === undefined) return refuse(`made of plug-ins whose type is one of ${proxyTypes.join(', ')}`);
+  if (!pluginName.test(name) || ownNames[type].includes(name))
     return refuse(`made of plug-ins with other names than ${JSON.stringify(name.slice(0, 80))}`);
-  const { type, address, capabilities = [], exports = {} } = isTable(value) ? value : {};
-  if (type !== 'snapshot') return refuse('made of plug-ins with type = "snapshot", the only one there is');
   if (!Array.isArray(capabilities) || !capabilities.every((one) => typeof one === 'string'))
     return refuse('made of plug-ins whose capabilities are an array of words');
   if (!isTable(exports) || !Object.values(exports).every((one) => typeof one === 'string'))

@@ -1,6 +1,6 @@
-import { type Context, daemonContext, type Log } from '../../async/context.ts';
-import { withDeadline } from '../../async/deadline.ts';
-import { isKind, messageOf, wrap } from '../../errors/error.ts';
+import type { Context, Log } from '../../async/context.ts';
+import { askProxied, type Proxied } from '../../async/proxied.ts';
+import { isKind, messageOf } from '../../errors/error.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
 import type { Mount, Snapshotter, SnapshotUsage } from '../snapshotter.ts';
 
@@ -36,8 +36,7 @@ class ProxyDriver implements SnapshotDriver {
   readonly root: string;
   readonly exports: Readonly<Record<string, string>>;
   readonly #there: Snapshotter;
-  readonly #timeoutMs: number;
-  readonly #log: Log;
+  readonly #proxied: Proxied;
   /** One at a time, because parents can only go after their children. */
   #removing: Promise<void> = Promise.resolve();
   readonly #stuck = new Set<number>();
@@ -48,8 +47,8 @@ class ProxyDriver implements SnapshotDriver {
     this.root = options.exports.root ?? '';
     this.exports = options.exports;
     this.#there = options.snapshotter;
-    this.#timeoutMs = options.timeoutMs ?? 60_000;
-    this.#log = options.log;
+    const { name, timeoutMs = 60_000, log } = options;
+    this.#proxied = { name: `snapshotter ${name}`, timeoutMs, log };
   }
 
   async create({ id, kind, parents: [parent], labels }: DriverSnapshot): Promise<'committed' | undefined> {
@@ -78,7 +77,7 @@ class ProxyDriver implements SnapshotDriver {
     const commit = (ctx: Context) =>
       this.#there.commit(ctx, committedName(id), activeKey(id), labels, options);
     try {
-      await this.#call('commit', commit, this.#timeoutMs * 10);
+      await this.#call('commit', commit, this.#proxied.timeoutMs * 10);
     } catch (error) {
       // Committed before, by a call whose answer was lost.
       if (!(await this.#isCommitted(id))) throw error;
@@ -106,7 +105,7 @@ class ProxyDriver implements SnapshotDriver {
       return unknown;
     } catch (error) {
       if (!isKind(error, 'not_implemented'))
-        this.#log.warn(
+        this.#proxied.log.warn(
           { snapshotter: this.name, error: messageOf(error) },
           'proxy snapshotter not cleaned up',
         );
@@ -161,16 +160,12 @@ class ProxyDriver implements SnapshotDriver {
     return true;
   }
 
-  async #call<T>(what: string, work: (ctx: Context) => Promise<T>, timeoutMs = this.#timeoutMs): Promise<T> {
-    const { signal } = new AbortController();
-    const name = `snapshotter ${this.name}: ${what}`;
-    try {
-      return await withDeadline(signal, timeoutMs, name, (inner) =>
-        work(daemonContext(this.#log, 'default', inner)),
-      );
-    } catch (error) {
-      throw wrap(error, name);
-    }
+  #call<T>(
+    what: string,
+    work: (ctx: Context) => Promise<T>,
+    timeoutMs = this.#proxied.timeoutMs,
+  ): Promise<T> {
+    return askProxied({ ...this.#proxied, timeoutMs }, what, work);
   }
 }
 
