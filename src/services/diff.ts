@@ -15,7 +15,8 @@ export function diffService(differ: Differ): ServiceBinding {
     async apply({ diff, mounts, syncFs }, ctx) {
       const layer = required(diff);
       refuseNameless(mounts);
-      return { applied: toWireDescriptor(await differ.apply(ctx, { layer, mounts, sync: syncFs })) };
+      const { mediaType, digest, size } = await differ.apply(ctx, { layer, mounts, sync: syncFs });
+      return { applied: { mediaType, digest, size: BigInt(size) } };
     },
     async diff({ left, right, mediaType, ref, labels, sourceDateEpoch }, ctx) {
       refuseNameless(left);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -80,7 +80,7 @@ test('B-4: an image is imported, unpacked and run with all its bytes in another 
   const listed = (await ctr('content', 'ls', '-q')).trim().split('\n');
   assert.deepEqual((await own()).sort(), listed.sort());
   assert.ok(listed.length >= 3);
-  assert.deepEqual(readdirSync(join(daemon.root, 'content/blobs/sha256')), []);
+  assert.equal(existsSync(join(daemon.root, 'content/blobs')), false, 'nothing is kept here');
   assert.match(await ctr('run', '--rm', 'e.io/bb:1', 'c', 'echo', 'from elsewhere'), /^from elsewhere/);
   await ctr('images', 'rm', '--sync', 'e.io/bb:1');
   assert.deepEqual(await own(), [], 'what no record names goes there, too');
