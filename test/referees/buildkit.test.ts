@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { Buildkit, buildkitd } from '../kit/buildkit.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { TestContainerd } from '../kit/containerd.ts';
-import { startDaemon, TestDaemon } from '../kit/daemon.ts';
+import { commandOf, processesOf, startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
@@ -120,5 +120,16 @@ describe('BuildKit', {
         assert.equal((await ctr('snapshots', '--snapshotter', snapshotter, 'ls')).split('\n').length, 1);
     }
     if (daemon instanceof TestDaemon) assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
+  });
+
+  // Last, because BuildKit counts what a cancelled build has used as in use until it is restarted, with containerd too.
+  test('a build that is cancelled ends its container and leaves none', async () => {
+    const [bench = assert.fail('no bench')] = benches;
+    const building = bench.buildkit.tryBuild(dockerfile(bench, 'RUN sleep 1000'));
+    await until(async () => /RUNNING/.test(await bench.ctr('tasks', 'ls')), 'the RUN');
+    const client = processesOf(bench.buildkit.dir).find((pid) => /buildctl .* build /.test(commandOf(pid)));
+    process.kill(client ?? assert.fail('no buildctl'), 'SIGINT');
+    assert.notEqual((await building).status, 0);
+    await until(async () => (await bench.ctr('containers', 'ls', '-q')) === '', 'the end of the container');
   });
 });
