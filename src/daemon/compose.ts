@@ -58,6 +58,7 @@ export async function compose(
   layout: Layout,
   version: string,
   log: Log,
+  collected: (tookMs: number | undefined) => void,
 ): Promise<Graph> {
   await using opened = new AsyncDisposableStack();
   const config = current();
@@ -81,6 +82,7 @@ export async function compose(
       events,
       log,
       gc: config.gc,
+      collected,
       sharing: config.contentSharing,
       eventsKept: { count: config.eventsCount, bytes: config.eventsBytes, ageMs: config.eventsAgeMs },
     }),

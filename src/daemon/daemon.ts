@@ -12,6 +12,7 @@ import { ttrpcEventsService } from '../services/ttrpc-events.ts';
 import { returnGrownMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
 import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
+import { apiVersion } from './api-version.ts';
 import { logCall } from './call-log.ts';
 import { compose, type Graph } from './compose.ts';
 import { ttrpcAddress } from './config/derived.ts';
@@ -47,6 +48,7 @@ export class Daemon {
     draining: AbortController,
     server: GrpcServer,
     quiet: QuietTimer,
+    metrics: Metrics,
     debug: DebugSource,
   ) {
     this.#config = config;
@@ -54,7 +56,7 @@ export class Daemon {
     this.#draining = draining;
     this.#server = server;
     this.#quiet = quiet;
-    this.#metrics = this.#listening.use(new Metrics(graph.log));
+    this.#metrics = this.#listening.use(metrics);
     this.#debug = this.#listening.use(new DebugServer(debug));
     this.#debugSource = debug;
   }
@@ -62,25 +64,50 @@ export class Daemon {
   /** Opens the stores and finds the tasks that run. Directories and locks are the caller's. */
   static async open(config: RunningConfig, version: string, log: Log): Promise<Daemon> {
     const { root, state } = config.current;
-    const graph = await compose(() => config.current, layoutOf(root, state), version, log);
+    let metrics: Metrics | undefined;
+    const collected = (tookMs: number | undefined) => metrics?.collected(tookMs);
+    const graph = await compose(() => config.current, layoutOf(root, state), version, log, collected);
     const tracing = await openTracing(process.env, version, log);
     const draining = new AbortController();
     const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
     const calls = new RunningCalls();
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
       calls.ended(info);
+      metrics?.ended(info, failure, elapsedMs);
       quiet.touch();
       logCall(info, failure, elapsedMs);
     };
-    const server = new GrpcServer(serviceBindings(graph, config, version, draining.signal), {
+    const services = serviceBindings(graph, config, version, draining.signal);
+    metrics = new Metrics({
+      tasks: graph.tasks,
+      containers: graph.metadata.containers,
+      namespaces: graph.metadata.namespaces,
+      log,
+      services,
+      version: apiVersion,
+      revision: `berth-${version}`,
+      isTimed: () => config.current.grpcHistogram,
+    });
+    const server = new GrpcServer(services, {
       log,
       peerOf,
       span: tracing && ((...call) => tracing.callSpan(...call)),
       logTraceId: () => config.current.logTraceId,
-      before: (info) => calls.began(info),
+      before: (info) => {
+        calls.began(info);
+        metrics?.began(info);
+      },
       after,
     });
-    const daemon = new Daemon(config, graph, draining, server, quiet, debugSource(config, version, calls));
+    const daemon = new Daemon(
+      config,
+      graph,
+      draining,
+      server,
+      quiet,
+      metrics,
+      debugSource(config, version, calls),
+    );
     if (tracing !== undefined) daemon.#listening.use(tracing);
     return daemon;
   }

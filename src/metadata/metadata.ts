@@ -15,7 +15,7 @@ import { ContentRecords } from './content.ts';
 import { type Db, openDb } from './db.ts';
 import { DirectoryKeeper } from './directory-keeper.ts';
 import { EventRecords, type JournalLimits } from './event-records.ts';
-import { collect } from './gc.ts';
+import { type Collection, collect } from './gc.ts';
 import { type GcConfig, GcScheduler } from './gc-scheduler.ts';
 import type { ImageStore } from './image-store.ts';
 import { ImageRecords } from './images.ts';
@@ -46,6 +46,8 @@ export interface MetadataOptions {
   /** Default `shared`. */
   readonly sharing?: SharingPolicy;
   readonly gc?: GcConfig;
+  /** Told of each collection, how long it took; undefined when it failed. */
+  readonly collected?: (tookMs: number | undefined) => void;
 }
 
 /** Every record store on one database, its collector, and what the start found. Disposing finishes all writes. */
@@ -94,7 +96,7 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     new GcScheduler(
       db,
       records.changes,
-      () => collect({ records, keeper, directories, mounts, log }),
+      () => told(collect({ records, keeper, directories, mounts, log }), options.collected),
       log,
       options.gc,
     ),
@@ -119,4 +121,16 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     directories,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Tells of a collection when it has ended. */
+async function told(running: Promise<Collection>, tell: MetadataOptions['collected']): Promise<Collection> {
+  try {
+    const collection = await running;
+    tell?.(collection.tookMs);
+    return collection;
+  } catch (error) {
+    tell?.(undefined);
+    throw error;
+  }
 }

@@ -131,7 +131,7 @@ export const allKeys: readonly Key[] = [
     'contentSharing',
     oneOf('shared', 'isolated'),
   ),
-  key('plugins/io.containerd.metrics.v1.grpc-prometheus/grpc_histogram', 'grpcHistogram', boolean),
+  key('plugins/io.containerd.metrics.v1.grpc-prometheus/grpc_histogram', 'grpcHistogram', boolean, live),
   key(`${server}grpc/address`, 'address', absolutePath(107)),
   key(`${server}grpc/uid`, 'uid', owner, live),
   key(`${server}grpc/gid`, 'gid', owner, live),
