@@ -120,7 +120,7 @@ test('DF-4: layers are made and applied by the differ that is named first', asyn
   assert.match(applied?.digest ?? '', /^sha256:/);
   assert.equal(readFileSync(join(to ?? '', 'file'), 'utf8'), 'new\n');
   for (const method of ['Diff/Diff', 'Diff/Apply'])
-    assert.ok(other.log().includes(method), `${method} was called there`);
+    await until(() => other.log().includes(method), `the other's line of ${method}`);
   const odd = { ...diff, mediaType: 'application/x-odd' };
   assert.match(
     await failureOf(differ.apply({ diff: odd, mounts: [bind(to)] })),
