@@ -330,7 +330,7 @@ describe('unpacking', () => {
 });
 
 describe('interruptions', () => {
-  const big = tarOf({ big: randomBytes(2_000_000) });
+  const big = tarOf({ big: randomBytes(3_000_000) });
 
   test('a cancelled pull ends within a second, leaves nothing half-made, and the next one goes on where it was', async () => {
     registry.addImage('x/y', 'latest', [big]);
