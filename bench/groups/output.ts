@@ -48,18 +48,14 @@ async function* logs(lab: Lab): AsyncGenerator<Row> {
   const growth: number[] = [];
   const write = async (side: 'berth' | 'containerd', scheme: string): Promise<number> => {
     const log = join(lab[side].dir, 'bench.log');
-    const run = ['run', '--rm', '--log-uri', `${scheme}://${log}`, image('small'), freshName()];
+    const to = ['--log-uri', `${scheme}://${log}`, image('small')];
+    const run = (...args: string[]) => timedCtr(lab[side], 'run', '--rm', ...to, freshName(), ...args);
+    // Whoever writes logs in the shim has been started before.
+    await run('/bin/true');
     const before = largestShim(lab[side].pids(), true);
-    const tookMs = await timedCtr(
-      lab[side],
-      ...run,
-      '/bin/dd',
-      'if=/dev/zero',
-      'bs=1M',
-      `count=${megabytes}`,
-    );
+    const tookMs = await run('/bin/dd', 'if=/dev/zero', 'bs=1M', `count=${megabytes}`);
     if (scheme === 'cri') growth.push(largestShim(lab[side].pids(), false) - before);
-    rmSync(log);
+    rmSync(log, { force: true });
     return megabytes / (tookMs / 1000);
   };
   const rounds = lab.quick ? 1 : 3;
