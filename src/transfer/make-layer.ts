@@ -28,7 +28,7 @@ export interface KeptLayer {
 /**
  * Makes a layer and puts it into the content store, under the caller's lease. A layer that is there already gets the
  * labels it lacks. Nothing is left of one that could not be finished,
- * but the caller's own ingest where it named one.
+ * but the caller's own ingest where it began one.
  * @throws not_implemented (no layer media type), and what diffLayer and the store throw
  */
 export async function makeLayer(content: ContentStore, ctx: Context, order: LayerOrder): Promise<KeptLayer> {
@@ -38,6 +38,7 @@ export async function makeLayer(content: ContentStore, ctx: Context, order: Laye
     throw notImplemented(`unsupported diff media type: ${mediaType.slice(0, 200)}: not implemented`);
   const ref = order.ref || `diff-${randomBytes(12).toString('hex')}`;
   const request = { ...order, compression, signal: ctx.signal };
+  const kept = await isThere(content, ctx, ref);
   try {
     await using writer = await content.writer(ctx, { ref });
     const made = await fill(writer, request);
@@ -48,8 +49,18 @@ export async function makeLayer(content: ContentStore, ctx: Context, order: Laye
     const digest = await commit(content, ctx, writer, labels);
     return { descriptor: { mediaType, digest, size: writer.status.offset }, diffId: made.diffId };
   } catch (error) {
-    if (!order.ref && !isKind(error, 'unavailable'))
+    if (!kept && !isKind(error, 'unavailable'))
       await undo(ctx, 'drop ingest', (late) => content.abort(late, ref));
+    throw error;
+  }
+}
+
+async function isThere(content: ContentStore, ctx: Context, ref: string): Promise<boolean> {
+  try {
+    await content.status(ctx, ref);
+    return true;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return false;
     throw error;
   }
 }

@@ -21,7 +21,9 @@ test('the same random calls are answered as containerd 2.3.4 answers them', { sk
   const replayed = await replay(sides, { seed, calls });
   const { differences, eventDifferences, stateDifferences, crashes, succeeded } = replayed;
   const unexplained = differences.filter(({ explained }) => explained === undefined);
-  assert.deepEqual([unexplained, eventDifferences, stateDifferences], [[], [], []], report(seed, replayed));
+  // Not the differences themselves: a call knows the whole description of its service.
+  const found = [unexplained.length, eventDifferences.length, stateDifferences.length];
+  assert.deepEqual(found, [0, 0, 0], report(seed, replayed));
   assert.ok(succeeded > calls / 5, `only ${succeeded} calls succeeded`);
   for (const { call, berth } of crashes)
     assert.equal(berth.code, 3, `${call.method}, which containerd dies of: ${berth.text}`);
