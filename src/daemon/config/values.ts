@@ -196,13 +196,13 @@ function criRuntime(name: string, value: unknown): CriRuntime {
   return { ...rest, runtime_type: type, runtime_path: path as string, options: { ...options } };
 }
 
-/** A Go duration such as `100ms` or `1m30s`, in milliseconds, up to 24 hours. */
+/** A Go duration such as `100ms` or `1m30s`, in milliseconds, up to 24 days: what a timer can wait. */
 export const durationMs: Check<number> = (value) => {
-  const allowed = 'a duration such as "100ms" or "1m30s", at most "24h"';
+  const allowed = 'a duration such as "100ms" or "1m30s", at most "576h"';
   if (value === 0 || value === 0n || value === '0') return 0;
   if (typeof value !== 'string' || !/^(\d{1,12}(\.\d{1,9})?(ns|us|µs|ms|s|m|h))+$/.test(value))
     return refuse(allowed);
   const parts = value.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g);
   const total = [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (units[unit ?? ''] ?? 0), 0);
-  return total <= 86_400_000 ? total : refuse(allowed);
+  return total <= 24 * 86_400_000 ? total : refuse(allowed);
 };
