@@ -198,7 +198,7 @@ describe('services over the wire', () => {
     await assert.rejects(seen.next(), { name: 'AbortError' });
     while (events.subscribers > 0) await sleep(5);
     await assert.rejects(client.publish({ topic, event: wire }, { namespace: '' }), (e) => {
-      return (e as Error).message === 'namespace is required: failed precondition';
+      return (e as Error).message === 'failed publishing event: namespace is required: failed precondition';
     });
   });
 
