@@ -39,8 +39,9 @@ function withFlags(config: Config, { root, state, address, logLevel }: Flags): C
     root: root ?? config.root,
     state: state ?? config.state,
     address: address ?? config.address,
-    // Beside the gRPC socket it follows that.
-    ttrpcAddress: config.ttrpcAddress === `${config.address}.ttrpc` ? '' : config.ttrpcAddress,
+    // Beside the gRPC socket of the file, it follows the flag.
+    ttrpcAddress:
+      address !== undefined && config.ttrpcAddress === `${config.address}.ttrpc` ? '' : config.ttrpcAddress,
     logLevel: logLevel ?? config.logLevel,
   };
   if (given.root === given.state) throw invalidArgument('root and state must be different paths');
