@@ -14,7 +14,7 @@ import { sourceOf } from './documents.ts';
 import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
 import type { Plan } from './plan.ts';
-import { imageFor, type PlannedImage } from './planned-image.ts';
+import { type ChildBlob, imageFor } from './planned-image.ts';
 import type { Customer } from './progress.ts';
 import { fetchedLater } from './remote-snapshotters.ts';
 import { snapshotterOf, unpackImage } from './unpack.ts';
@@ -31,7 +31,7 @@ export interface Work {
 
 /** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
 export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
-  const blobs = blobsOf(work.plan.images);
+  const blobs = blobsOf(work.plan);
   const later = fetchedLater(parts, work);
   const now = [...blobs.values()].filter(({ descriptor }) => !later.has(descriptor.digest));
   using room = await reserve(parts, ctx, now, work);
@@ -39,7 +39,7 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
   const fetched = new Map<Digest, Promise<void>>();
-  const fetch = (wanted: WantedBlob): Promise<void> => {
+  const fetch = (wanted: ChildBlob): Promise<void> => {
     const { digest } = wanted.descriptor;
     const known =
       fetched.get(digest) ?? group.run(() => fetchOne(parts, inner, { ...work, customer }, wanted));
@@ -75,23 +75,18 @@ const notedBy = (room: Reservation, { id, report }: Customer): Customer => ({
   },
 });
 
-interface WantedBlob {
-  readonly descriptor: Descriptor;
-  readonly parent: Descriptor;
-}
-
-/** What planning has not brought already: layers, and configs that are no image's. Each digest once. */
-function blobsOf(images: readonly PlannedImage[]): Map<Digest, WantedBlob> {
+/** What planning has not brought already: parts, layers, and configs that are no image's. Each digest once. */
+function blobsOf({ images, parts }: Plan): Map<Digest, ChildBlob> {
   const wanted = images.flatMap(({ config, document, manifest }) =>
     [...(config === undefined ? [document.config] : []), ...document.layers].map((descriptor) => ({
       descriptor,
       parent: manifest,
     })),
   );
-  return new Map(wanted.map((blob) => [blob.descriptor.digest, blob]));
+  return new Map([...parts, ...wanted].map((blob) => [blob.descriptor.digest, blob]));
 }
 
-function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: WantedBlob): Promise<void> {
+function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: ChildBlob): Promise<void> {
   const { descriptor, parent } = wanted;
   const { reference } = work.session;
   work.customer.report({
@@ -115,7 +110,7 @@ function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: Wanted
 async function reserve(
   parts: TransferParts,
   ctx: Context,
-  blobs: Iterable<WantedBlob>,
+  blobs: Iterable<ChildBlob>,
   { name, unpack }: Work,
 ): Promise<Reservation> {
   const incoming: Incoming[] = [];

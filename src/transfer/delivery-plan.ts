@@ -6,7 +6,7 @@ import { childrenOf, type Index, type Manifest, parseManifest } from '../oci/man
 import { isIndexType, isManifestType, mediaTypes } from '../oci/media-types.ts';
 import { formatPlatform, type Platform, platformMatcher } from '../oci/platform.ts';
 import type { Origin } from './origin.ts';
-import { lowest } from './planned-image.ts';
+import { type ChildBlob, isPartFor, lowest } from './planned-image.ts';
 
 const limits = { indexDepth: 8, documents: 1_000 } as const;
 
@@ -19,7 +19,7 @@ export interface Document {
 
 /** What to deliver, in this order: blobs, then documents, of which every one comes after those it names. */
 export interface DeliveryPlan {
-  readonly blobs: readonly { readonly descriptor: Descriptor; readonly parent: Descriptor }[];
+  readonly blobs: readonly ChildBlob[];
   readonly documents: readonly Document[];
 }
 
@@ -34,35 +34,37 @@ export interface DeliveryWish {
 /**
  * Decides what to deliver. An index goes whole where each manifest that it names goes with it or is there already; one
  * of which a single image is wanted and here is stood in for by that image's manifest, since registries refuse an index
- * with holes. @throws not_found (content, platform), failed_precondition (several images of an incomplete index),
+ * with holes; but not for one that lists parts beside its manifests (a checkpoint), which would be lost.
+ * @throws not_found (content, platform), failed_precondition (several images of an incomplete index),
  *   invalid_argument (not an image), resource_exhausted
  */
 export async function planDelivery(ctx: Context, origin: Origin, wish: DeliveryWish): Promise<DeliveryPlan> {
   const walk = new Walk(ctx, origin);
   await walk.add(wish.target, 0);
-  const chosen = choose(walk.manifests, wish);
-  const here = await walk.presentOf(chosen);
-  const skipped = walk.manifests.filter((manifest) => !here.includes(manifest));
+  const parts = [...walk.parts.keys()];
+  const here = await walk.presentOf([...choose(walk.manifests, wish), ...parts]);
+  const skipped = [...walk.manifests, ...parts].filter((one) => !here.includes(one));
   const holes = await missingOf(ctx, skipped, wish);
   if (holes.length === 0) return walk.plan(here, [...walk.indexes].reverse());
-  const [only, ...more] = here;
-  if (only !== undefined && more.length === 0) return walk.plan([only], []);
+  const hasParts = parts.some((part) => isPartFor(part, wish.platforms));
+  const [only, ...more] = here.filter((one) => !walk.parts.has(one));
+  if (only !== undefined && more.length === 0 && !hasParts) return walk.plan([only], []);
   const names = holes
     .map(({ platform, digest }) => (platform ? formatPlatform(platform) : digest))
     .join(', ');
   if (only === undefined) throw notFound(`${wish.name}: content of ${names} is not here: not found`);
   throw failedPrecondition(
-    `${wish.name}: content of ${names} is neither here nor at the destination; choose one platform, or pull all`,
+    `${wish.name}: content of ${names} is neither here nor at the destination; ${hasParts ? 'pull all' : 'choose one platform, or pull all'}`,
   );
 }
 
 async function missingOf(
   ctx: Context,
-  manifests: readonly Descriptor[],
+  skipped: readonly Descriptor[],
   wish: DeliveryWish,
 ): Promise<Descriptor[]> {
   const missing: Descriptor[] = [];
-  for (const manifest of manifests) if (!(await wish.isThere(ctx, manifest))) missing.push(manifest);
+  for (const one of skipped) if (!(await wish.isThere(ctx, one))) missing.push(one);
   return missing;
 }
 
@@ -85,6 +87,8 @@ function choose(manifests: readonly Descriptor[], { platforms, name }: DeliveryW
 class Walk {
   /** Manifests below the target, in order, each once. */
   readonly manifests: Descriptor[] = [];
+  /** What indexes list that is neither a manifest nor an index: blobs, each with its index. */
+  readonly parts = new Map<Descriptor, Descriptor>();
   /** Indexes, parents first. */
   readonly indexes: Document[] = [];
   readonly #ctx: Context;
@@ -96,14 +100,14 @@ class Walk {
     this.#origin = origin;
   }
 
-  async add(descriptor: Descriptor, depth: number): Promise<void> {
+  async add(descriptor: Descriptor, depth: number, parent?: Descriptor): Promise<void> {
     if (this.#seen.has(descriptor.digest)) return;
     this.#seen.add(descriptor.digest);
     if (this.#seen.size > limits.documents)
       throw resourceExhausted(`index ${descriptor.digest}: more than ${limits.documents} documents`);
     if (isManifestType(descriptor.mediaType)) return void this.manifests.push(descriptor);
     if (!isIndexType(descriptor.mediaType)) {
-      if (depth > 0) return;
+      if (parent !== undefined) return void this.parts.set(descriptor, parent);
       const type = JSON.stringify(descriptor.mediaType);
       throw invalidArgument(`${descriptor.digest}: media type ${type} is neither a manifest nor an index`);
     }
@@ -111,23 +115,27 @@ class Walk {
       throw invalidArgument(`index ${descriptor.digest}: nested deeper than ${limits.indexDepth}`);
     const read = await this.#read(descriptor);
     this.indexes.push(read);
-    for (const child of childrenOf(read.document)) await this.add(child, depth + 1);
+    for (const child of childrenOf(read.document)) await this.add(child, depth + 1, descriptor);
   }
 
-  /** Those whose manifest is at the origin. */
-  async presentOf(manifests: readonly Descriptor[]): Promise<Descriptor[]> {
+  /** Those that are at the origin. */
+  async presentOf(wanted: readonly Descriptor[]): Promise<Descriptor[]> {
     const present: Descriptor[] = [];
-    for (const manifest of manifests) if (await this.#origin.has(this.#ctx, manifest)) present.push(manifest);
+    for (const one of wanted) if (await this.#origin.has(this.#ctx, one)) present.push(one);
     return present;
   }
 
-  async plan(manifests: readonly Descriptor[], indexes: readonly Document[]): Promise<DeliveryPlan> {
+  /** `chosen`: manifests, with all that they name, and parts. */
+  async plan(chosen: readonly Descriptor[], indexes: readonly Document[]): Promise<DeliveryPlan> {
     const documents: Document[] = [];
-    for (const manifest of manifests) documents.push(await this.#read(manifest));
-    const wanted = documents.flatMap(({ descriptor, document }) =>
-      childrenOf(document).map((blob) => ({ descriptor: blob, parent: descriptor })),
-    );
-    const blobs = new Map(wanted.map((blob) => [blob.descriptor.digest, blob]));
+    const blobs = new Map<Digest, ChildBlob>();
+    for (const descriptor of chosen) {
+      const parent = this.parts.get(descriptor);
+      if (parent === undefined) documents.push(await this.#read(descriptor));
+      else blobs.set(descriptor.digest, { descriptor, parent });
+    }
+    for (const { descriptor: parent, document } of documents)
+      for (const descriptor of childrenOf(document)) blobs.set(descriptor.digest, { descriptor, parent });
     for (const [digest, { descriptor }] of blobs)
       if (isForeign(descriptor) && !(await this.#origin.has(this.#ctx, descriptor))) blobs.delete(digest);
     return { blobs: [...blobs.values()], documents: [...documents, ...indexes] };

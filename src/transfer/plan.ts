@@ -6,7 +6,14 @@ import type { Index } from '../oci/manifest.ts';
 import { isIndexType, isManifestType } from '../oci/media-types.ts';
 import { formatPlatform, type Platform, type PlatformMatcher, platformMatcher } from '../oci/platform.ts';
 import type { Documents } from './documents.ts';
-import { isImage, lowest, type PlannedImage, rankOfSilent } from './planned-image.ts';
+import {
+  type ChildBlob,
+  isImage,
+  isPartFor,
+  lowest,
+  type PlannedImage,
+  rankOfSilent,
+} from './planned-image.ts';
 
 const limits = { indexDepth: 8, documents: 1_000, listedPlatforms: 20, parallelReads: 4 } as const;
 
@@ -41,16 +48,23 @@ export async function planImages(
   const planner = new Planner(documents, ctx);
   await planner.walk(target, undefined, 0);
   const images = await planner.choose(options);
-  return { images, readOthers: (signal) => planner.readOthers(images, signal) };
+  return {
+    images,
+    parts: planner.parts.filter(({ descriptor }) => isPartFor(descriptor, options.platforms)),
+    readOthers: (signal) => planner.readOthers(images, signal),
+  };
 }
 
 export interface Plan {
   readonly images: readonly PlannedImage[];
+  /** What indexes list that is neither a manifest nor an index, as those of checkpoints do: blobs. */
+  readonly parts: readonly ChildBlob[];
   /** Also reads manifests and configs of the platforms that are not wanted, as far as that works. */
   readOthers(signal: AbortSignal): Promise<void>;
 }
 
 class Planner {
+  readonly parts: ChildBlob[] = [];
   readonly #documents: Documents;
   readonly #ctx: Context;
   readonly #candidates: Candidate[] = [];
@@ -62,17 +76,24 @@ class Planner {
     this.#ctx = ctx;
   }
 
-  /** Collects every manifest below `descriptor`. */
+  /** Collects every manifest and every part below `descriptor`. */
   async walk(descriptor: Descriptor, parent: Descriptor | undefined, depth: number): Promise<void> {
     if (isManifestType(descriptor.mediaType))
-      this.#candidates.push({ descriptor, parent, platform: descriptor.platform });
-    if (!isIndexType(descriptor.mediaType)) return refuseRoot(descriptor, parent);
+      return void this.#candidates.push({ descriptor, parent, platform: descriptor.platform });
+    if (!isIndexType(descriptor.mediaType)) return this.#addPart(descriptor, parent);
     if (depth >= limits.indexDepth)
       throw invalidArgument(`index ${descriptor.digest}: nested deeper than ${limits.indexDepth}`);
     if (++this.#count > limits.documents)
       throw resourceExhausted(`index ${descriptor.digest}: more than ${limits.documents} documents`);
     const index = (await this.#documents.document(this.#ctx, descriptor, parent)) as Index;
     for (const child of index.manifests) await this.walk(child, descriptor, depth + 1);
+  }
+
+  #addPart(descriptor: Descriptor, parent: Descriptor | undefined): void {
+    if (parent === undefined) throw notAnImage(descriptor);
+    if (++this.#count > limits.documents)
+      throw resourceExhausted(`index ${parent.digest}: more than ${limits.documents} documents and parts`);
+    this.parts.push({ descriptor, parent });
   }
 
   async choose({ platforms, name, limit = 0 }: PlanOptions): Promise<PlannedImage[]> {
@@ -161,9 +182,5 @@ class Planner {
 
 const limited = <T>(all: readonly T[], limit: number): T[] => (limit === 0 ? [...all] : all.slice(0, limit));
 
-function refuseRoot({ mediaType, digest }: Descriptor, parent: Descriptor | undefined): void {
-  if (parent === undefined && !isManifestType(mediaType))
-    throw invalidArgument(
-      `${digest}: media type ${JSON.stringify(mediaType)} is neither a manifest nor an index`,
-    );
-}
+const notAnImage = ({ mediaType, digest }: Descriptor) =>
+  invalidArgument(`${digest}: media type ${JSON.stringify(mediaType)} is neither a manifest nor an index`);

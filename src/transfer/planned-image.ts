@@ -15,6 +15,20 @@ export interface PlannedImage {
   readonly platform: Platform | undefined;
 }
 
+/** A blob, and the manifest or index that lists it. */
+export interface ChildBlob {
+  readonly descriptor: Descriptor;
+  readonly parent: Descriptor;
+}
+
+/**
+ * Whether a blob that an index lists (a part of a checkpoint) goes with the images of `platforms`: it declares no
+ * platform, or one of these.
+ */
+export const isPartFor = ({ platform }: Descriptor, platforms: readonly Platform[] | 'all'): boolean =>
+  platforms === 'all' ||
+  platforms.some((wanted) => rankOfSilent(platform, platformMatcher(wanted)) !== undefined);
+
 /** The item of the lowest rank; items without a rank are out. */
 export function lowest<T>(items: readonly T[], rank: (item: T) => number | undefined): T | undefined {
   const ranked = items.map((item) => ({ item, rank: rank(item) ?? Number.POSITIVE_INFINITY }));

@@ -3,6 +3,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { digestBytes } from '../../src/oci/digest.ts';
+import { mediaTypes } from '../../src/oci/media-types.ts';
+import { hostPlatform } from '../../src/oci/platform.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { bin, ctr2, tools } from '../kit/paths.ts';
@@ -107,6 +110,67 @@ test('berth checkpoint and restore: beside the original, and on another daemon w
     [daemon, ['one', 'two']],
   ] as const)
     await berth(on, 'rm', '-f', ...names);
+});
+
+/** An index of the image for this machine and another one; only the former is here after a pull. */
+async function addIndex(): Promise<string> {
+  const [host = ''] = image.split('/');
+  const at = (name: string) => `http://${host}/v2/busybox/manifests/${name}`;
+  const found = await fetch(at('latest'), { headers: { accept: mediaTypes.dockerManifest } });
+  const own = await found.text();
+  const put = async (text: string, mediaType: string, name: string = digestBytes(Buffer.from(text))) => {
+    const response = await fetch(at(name), {
+      method: 'PUT',
+      body: text,
+      headers: { 'content-type': mediaType },
+    });
+    assert.equal(response.status, 201, await response.text());
+    return { mediaType, digest: digestBytes(Buffer.from(text)), size: Buffer.byteLength(text) };
+  };
+  const manifests = [
+    { ...(await put(own, mediaTypes.dockerManifest)), platform: hostPlatform() },
+    {
+      ...(await put(`${own} `, mediaTypes.dockerManifest)),
+      platform: { os: 'linux', architecture: 's390x' },
+    },
+  ];
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests };
+  await put(JSON.stringify(index), mediaTypes.ociIndex, 'multi');
+  return `${host}/busybox:multi`;
+}
+
+test('a checkpoint goes to a registry, and from there onto another daemon, where it is restored', async () => {
+  const lines = (on: TestDaemon, name: string) => () => berth(on, 'logs', '--tail', '1', name);
+  const multi = await addIndex();
+  await berth(daemon, 'pull', '-q', '--plain-http', multi);
+  await berth(daemon, 'run', '-d', '--name', 'far', multi, 'sh', '-c', counter);
+  const first = await above(5, lines(daemon, 'far'));
+  await berth(daemon, 'checkpoint', 'far', 'kept.example/far:1');
+  await berth(daemon, 'rm', '-f', 'far');
+  const [there, copy] = ['far:1', 'farther:1'].map((name) => `${image.split('/')[0]}/kept/${name}`);
+  await berth(daemon, 'push', '-q', '--plain-http', 'kept.example/far:1', there ?? '');
+  await berth(daemon, 'copy', '-q', '--plain-http', there ?? '', copy ?? '');
+  await using other = await startDaemon({ env });
+  await berth(other, 'pull', '-q', '--plain-http', multi);
+  // By ctr too, whose own client fetches what it finds in the index.
+  await ok(ctr2, [
+    '-a',
+    other.address,
+    '-n',
+    'ctrs',
+    'images',
+    'pull',
+    '--local',
+    '--plain-http',
+    there ?? '',
+  ]);
+  for (const name of [there ?? '', copy ?? '']) {
+    await berth(other, 'pull', '-q', '--plain-http', name);
+    await berth(other, 'restore', '--name', 'far', name);
+    await above(first, lines(other, 'far'));
+    assert.equal(await berth(other, 'exec', 'far', 'sh', '-c', '[ -s /n ] && echo files'), 'files');
+    await berth(other, 'rm', '-f', 'far');
+  }
 });
 
 test('an image that is no checkpoint, and a container that does not run, are refused', async () => {

@@ -80,8 +80,10 @@ export class FlakyUploads {
       ({ digest }) => !this.#registry.blobs.has(digest),
     );
     if (absent !== undefined) return void sendError(response, 400, 'MANIFEST_BLOB_UNKNOWN', absent.digest);
+    // An index may list blobs, too, as Distribution has it.
+    const { manifests, blobs } = this.#registry;
     const hole = document.manifests?.find(
-      ({ digest }) => !this.#registry.manifests.has(`${repository}/${digest}`),
+      ({ digest }) => !manifests.has(`${repository}/${digest}`) && !blobs.has(digest),
     );
     if (hole !== undefined) return void sendError(response, 400, 'MANIFEST_UNKNOWN', hole.digest);
     const digest = digestOf(bytes);

@@ -4,7 +4,7 @@ import { invalidArgument, isKind } from '../../errors/error.ts';
 import type { Image } from '../../metadata/image-store.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { labelNames } from '../../oci/label-names.ts';
-import { isIndexType, isManifestType } from '../../oci/media-types.ts';
+import { isIndexType } from '../../oci/media-types.ts';
 import type { Platform } from '../../oci/platform.ts';
 import { type Documents, localDocuments } from '../documents.ts';
 import type { TransferParts } from '../parts.ts';
@@ -30,14 +30,12 @@ export async function collectImage(
   platforms: readonly Platform[] | 'all',
 ): Promise<CollectedImage> {
   const indexes: Descriptor[] = [];
-  const leaves: Descriptor[] = [];
-  const { images } = await planImages(noting(localDocuments(parts), indexes, leaves), ctx, target, {
-    platforms,
-    name,
-  });
+  const plan = await planImages(noting(localDocuments(parts), indexes), ctx, target, { platforms, name });
+  const { images } = plan;
   const inside = images.flatMap(({ manifest, document }) => [manifest, document.config, ...document.layers]);
   for (const blob of inside) await requireBlob(parts.content, ctx, blob, name);
-  for (const leaf of leaves) if (await isHere(parts.content, ctx, leaf)) inside.push(leaf);
+  for (const { descriptor } of plan.parts)
+    if (await isHere(parts.content, ctx, descriptor)) inside.push(descriptor);
   return {
     name,
     target: nameDescriptor(await withSources(parts.content, ctx, target), name),
@@ -46,18 +44,15 @@ export async function collectImage(
   };
 }
 
-/** Notes the indexes that are read on the way to the manifests, and what else they list: parts of a checkpoint. */
-const noting = (documents: Documents, indexes: Descriptor[], leaves: Descriptor[]): Documents => ({
+/** Notes the indexes that are read on the way to the manifests. */
+const noting = (documents: Documents, indexes: Descriptor[]): Documents => ({
   ...documents,
   async document(ctx, descriptor, parent) {
     const document = await documents.document(ctx, descriptor, parent);
     if (isIndexType(descriptor.mediaType)) indexes.push(descriptor);
-    if (document.kind === 'index') leaves.push(...document.manifests.filter(isLeaf));
     return document;
   },
 });
-
-const isLeaf = ({ mediaType }: Descriptor): boolean => !isIndexType(mediaType) && !isManifestType(mediaType);
 
 async function requireBlob(
   content: ContentStore,

@@ -1,5 +1,5 @@
 import type { Context } from '../../async/context.ts';
-import { failedPrecondition } from '../../errors/error.ts';
+import { failedPrecondition, isKind } from '../../errors/error.ts';
 import type { ContainerStore } from '../../metadata/container-store.ts';
 import type { Image } from '../../metadata/image-store.ts';
 import type { Any } from '../../oci/any.ts';
@@ -7,9 +7,11 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseManifest } from '../../oci/manifest.ts';
 import { mediaTypes } from '../../oci/media-types.ts';
 import { containerLayer } from '../container-layer.ts';
+import { localDocuments } from '../documents.ts';
 import { childLabels } from '../labels.ts';
 import { withLease } from '../lease.ts';
 import type { TransferParts } from '../parts.ts';
+import { planImages } from '../plan.ts';
 import { putBlob } from '../put-blob.ts';
 import { recordImage } from '../record.ts';
 import { snapshotterOf } from '../unpack.ts';
@@ -55,8 +57,7 @@ export function checkpointContainer(
     if (spec === undefined || image === '' || container.snapshotKey === '')
       throw failedPrecondition(`container ${id} has no image, snapshot or specification`);
     const snapshotter = snapshotterOf(parts, container.snapshotter);
-    const { target } = await parts.images.get(leased, image);
-    const manifests: Descriptor[] = [target];
+    const manifests: Descriptor[] = [await manifestOf(parts, leased, image)];
     await whilePaused(tasks, leased, request, async () => {
       manifests.push(...(await files.save(leased, tasks, id, spec, request.options)));
       const { descriptor } = await containerLayer(parts.content, leased, snapshotter, container.snapshotKey);
@@ -80,4 +81,17 @@ export function checkpointContainer(
       target: descriptor,
     });
   });
+}
+
+/** The image of this machine's platform: an index may list others, which are seldom here, and no registry takes half of it. */
+async function manifestOf(parts: TransferParts, ctx: Context, name: string): Promise<Descriptor> {
+  const { target } = await parts.images.get(ctx, name);
+  try {
+    const options = { platforms: [parts.platform], name };
+    const { images } = await planImages(localDocuments(parts), ctx, target, options);
+    return images[0]?.manifest ?? target;
+  } catch (error) {
+    if (isKind(error, 'not_found')) return target;
+    throw error;
+  }
 }
