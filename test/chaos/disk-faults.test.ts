@@ -44,10 +44,11 @@ class Saboteur implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     assert.ok(strace.stderr);
-    let attached = 0;
+    let said = '';
     for await (const chunk of strace.stderr) {
-      attached += String(chunk).match(/attached/g)?.length ?? 0;
-      if (attached >= threads.length) break;
+      said += String(chunk);
+      // A thread may have ended meanwhile.
+      if ((said.match(/attached|No such process/g)?.length ?? 0) >= threads.length) break;
     }
     return new Saboteur(strace, log);
   }
