@@ -32,7 +32,8 @@ async function command(set: Setting, program: string, args: readonly string[]): 
   return result;
 }
 
-const berth = (set: Setting, ...args: readonly string[]) => command(set, bin('berth'), args);
+/** A command line of berth in the first namespace. */
+export const berth = (set: Setting, ...args: readonly string[]) => command(set, bin('berth'), args);
 const ctr = (set: Setting, namespace: string, ...args: readonly string[]) =>
   command(set, ctr2, ['--connect-timeout', '3s', '-n', namespace, ...args]);
 

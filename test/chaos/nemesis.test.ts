@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { startDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { TestRegistry } from '../kit/registry.ts';
@@ -9,15 +8,13 @@ import * as clients from './clients.ts';
 import { pushImages } from './images.ts';
 import { Journal } from './journal.ts';
 import { faults, Nemesis } from './nemesis.ts';
-import { chaosSeed, Random } from './random.ts';
+import { chaosOptions } from './options.ts';
+import { Random } from './random.ts';
 import { assertFlat, checkAll, connectTo, keepEvidence, ownFds, underLoad } from './round.ts';
 import { Sequence } from './sequence.ts';
 
 // By hand: node test/chaos/nemesis.test.ts --rounds 1000 --seed 7
-const { values } = parseArgs({
-  strict: false,
-  options: { rounds: { type: 'string' }, seed: { type: 'string' } },
-});
+const { rounds, budgetMs, seed } = chaosOptions(30, 100_000);
 const kinds = [
   clients.foreground,
   clients.ctrForeground,
@@ -26,12 +23,8 @@ const kinds = [
   clients.terminalExecer,
   clients.logReader,
 ];
-const rounds = Number(values.rounds ?? process.env.BERTH_CHAOS_ROUNDS ?? 30);
-/** A slow machine does fewer rounds, unless it is told how many. */
-const budgetMs = values.rounds === undefined ? 100_000 : Number.POSITIVE_INFINITY;
 
 test(`kill -9 of berthd, shim, runtimes and clients in up to ${rounds} rounds of load keeps I1 to I10`, async (t) => {
-  const seed = values.seed === undefined ? chaosSeed() : Number(values.seed);
   const random = new Random(seed);
   await using registry = await TestRegistry.start();
   const images = await pushImages(registry);
