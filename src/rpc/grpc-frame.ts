@@ -15,7 +15,9 @@ export interface ReceivedMessage {
 export function frameMessage(message: Uint8Array): Buffer {
   const { length } = message;
   if (length > maxMessageBytes)
-    throw resourceExhausted(`trying to send message larger than max (${length} vs. ${maxMessageBytes})`);
+    throw resourceExhausted(
+      `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,
+    );
   const frame = Buffer.allocUnsafe(prefixBytes + length);
   frame[0] = 0;
   frame.writeUInt32BE(length, 1);

@@ -71,8 +71,9 @@ export function toStatus(error: unknown): WireStatus {
   if (interrupted !== undefined) return { code: interrupted, message: clean(messageOf(error)) };
   const { code, words } = table[kindOf(error)];
   const message = messageOf(error);
-  // Some messages of containerd begin with the words; clients tell those of this one code by their end.
-  const begins = code !== Code.failedPrecondition && message.startsWith(`${words}: `);
+  // Some messages of containerd begin with the words, gRPC's own have none; clients tell those of this one code by their end.
+  const begins =
+    code !== Code.failedPrecondition && [`${words}: `, 'grpc: '].some((word) => message.startsWith(word));
   return { code, message: clean(begins ? message : withWords(message, words)) };
 }
 
