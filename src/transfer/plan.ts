@@ -22,6 +22,8 @@ export interface PlanOptions {
   readonly platforms: readonly Platform[] | 'all';
   /** Most images to take, those that say their platform first; 0: any number. Default 0. */
   readonly limit?: number | undefined;
+  /** An index of parts without any image will do: what is no more than the processes of a checkpoint. Default false. */
+  readonly partsAlone?: boolean;
   /** For error messages. */
   readonly name: string;
 }
@@ -96,7 +98,8 @@ class Planner {
     this.parts.push({ descriptor, parent });
   }
 
-  async choose({ platforms, name, limit = 0 }: PlanOptions): Promise<PlannedImage[]> {
+  async choose({ platforms, name, limit = 0, partsAlone = false }: PlanOptions): Promise<PlannedImage[]> {
+    if (partsAlone && this.#candidates.length === 0 && this.parts.length > 0) return [];
     const chosen = new Set<PlannedImage>();
     if (platforms === 'all')
       for (const candidate of limited(this.#declaredFirst(), limit)) chosen.add(await this.#image(candidate));

@@ -88,6 +88,7 @@ async function pullReporting(
 const planOptions = (parts: TransferParts, request: PullRequest, name: string) => ({
   platforms: request.platforms ?? [parts.platform],
   limit: request.manifestLimit,
+  partsAlone: (request.unpack ?? []).length === 0,
   name,
 });
 

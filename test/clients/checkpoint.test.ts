@@ -81,10 +81,19 @@ test('ctr tasks checkpoint writes to a path, or an image, and ends the task when
   assert.ok(existsSync(join(path, 'inventory.img')));
   assert.ok(existsSync(join(daemon.dir, 'work', 'dump.log')));
   assert.match(await ctr('task', 'ls'), /p +\d+ +RUNNING/);
-  assert.match(await ctr('task', 'checkpoint', '--exit', 'p'), /^containerd\.io\/checkpoint\/p:/);
+  const kept = await ctr('task', 'checkpoint', '--exit', 'p');
+  assert.match(kept, /^containerd\.io\/checkpoint\/p:/);
   assert.match(await ctr('task', 'ls'), /p +\d+ +STOPPED/);
   await ctr('task', 'delete', 'p');
   await ctr('c', 'delete', 'p');
+  // An index of the processes, without any image, can be kept elsewhere, too.
+  const archive = join(daemon.dir, 'processes.tar');
+  const plain = 'kept.example/p:1';
+  await ctr('images', 'tag', '--local', kept, plain);
+  await berth(daemon, 'save', '-o', archive, plain);
+  await using other = await startDaemon({ env });
+  assert.equal(await berth(other, 'load', '-q', '--no-unpack', '-i', archive), plain);
+  await berth(other, 'push', '-q', plain, `${image.split('/')[0]}/kept/p:1`);
 });
 
 test('berth checkpoint and restore: beside the original, and on another daemon with another root', async () => {

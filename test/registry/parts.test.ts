@@ -95,6 +95,24 @@ test('a push and a copy of an index bring its blobs along, before the index', as
   await forget();
 });
 
+test('an index of nothing but blobs is pulled, pushed and kept, but not to be unpacked', async () => {
+  const { digest } = addIndex('alone', blobs);
+  const from = { reference: `${registry.host}/kept:alone` };
+  const unpack = [{ snapshotter: '', platform: amd64 }];
+  await assert.rejects(pullQuietly(stack.parts, stack.ctx, { ...from, unpack }), {
+    kind: 'not_found',
+    message: /it lists no image manifest/,
+  });
+  await pullQuietly(stack.parts, stack.ctx, { ...from, platforms: 'all' });
+  await stack.metadata.gc.collectNow();
+  assert.equal((await inventory(stack)).blobs.length, blobs.length + 1);
+  await using to = await FlakyRegistry.start();
+  const there = { image: from.reference, reference: `${to.host}/there:1` };
+  assert.equal((await last(push(stack.parts, stack.ctx, there))).digest, digest);
+  assert.equal(to.blobs.size, blobs.length);
+  await forget();
+});
+
 test('a blob that an index lists and nobody has fails the pull and the copy, without a record or a tag', async () => {
   const [image, ...rest] = [registry.addImage('kept', 'base', [tarOf({ a: 'a' })]), ...blobs];
   const lost = { mediaType: mediaTypes.criuImages, digest: digestOf(Buffer.from('lost')), size: 4 };

@@ -30,7 +30,11 @@ export async function collectImage(
   platforms: readonly Platform[] | 'all',
 ): Promise<CollectedImage> {
   const indexes: Descriptor[] = [];
-  const plan = await planImages(noting(localDocuments(parts), indexes), ctx, target, { platforms, name });
+  const plan = await planImages(noting(localDocuments(parts), indexes), ctx, target, {
+    platforms,
+    name,
+    partsAlone: true,
+  });
   const { images } = plan;
   const inside = images.flatMap(({ manifest, document }) => [manifest, document.config, ...document.layers]);
   for (const blob of inside) await requireBlob(parts.content, ctx, blob, name);

@@ -97,7 +97,8 @@ async function bringIn(
 ): Promise<void> {
   const name = child.digest;
   const { platforms = [parts.platform], unpack = [] } = request;
-  const { images } = await planImages(labelledDocuments(parts), ctx, child, { platforms, name });
+  const options = { platforms, name, partsAlone: unpack.length === 0 };
+  const { images } = await planImages(labelledDocuments(parts), ctx, child, options);
   for (const image of images) await requireBlobs(parts, ctx, image);
   for (const { snapshotter, platform } of unpack) {
     const image = findFor(images, platform, name);
