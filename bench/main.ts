@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { api } from './groups/api.ts';
 import { build } from './groups/build.ts';
 import { bytes } from './groups/bytes.ts';
 import { calls } from './groups/calls.ts';
@@ -22,6 +23,7 @@ import { type Row, renderRow, tableHead } from './stats.ts';
 const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
   idle,
   calls,
+  api,
   starts,
   docker,
   many,
