@@ -86,9 +86,9 @@ checkWithBoth(
       shows: '$IMG\nKEY PARENT KIND',
     },
     'images pull after that fetches everything again': {
-      line: '$C images pull --plain-http $IMG >/dev/null && $C run --rm $IMG again echo back',
+      line: '$C images pull --plain-http $IMG >/dev/null 2>&1 && $C run --rm $IMG again echo back',
       shows: 'back',
     },
   },
-  false,
+  { pull: false },
 );

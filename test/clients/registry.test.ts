@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { violationsAtRest } from '../kit/checker.ts';
 import type { TestRegistryOptions } from '../kit/registry.ts';
 import { ClientStage, type Generation } from './table.ts';
 
@@ -42,7 +41,7 @@ const overTls: Readonly<Record<string, Pull>> = {
 };
 
 /** Hosts directories that ask for TLS: `certs.d` with the registry's certificate authority, `bare.d` without. */
-function writeHosts({ registry }: ClientStage): void {
+function writeHosts({ registry }: Pick<ClientStage, 'registry'>): void {
   const settings = { 'certs.d': `ca = "${registry.caFile}"\n`, 'bare.d': '' };
   for (const [name, ca] of Object.entries(settings)) {
     const dir = join(registry.dir, name, registry.host);
@@ -54,9 +53,9 @@ function writeHosts({ registry }: ClientStage): void {
 }
 
 function pullsFrom(options: TestRegistryOptions, pulls: Readonly<Record<string, Pull>>): void {
-  let stage: ClientStage;
+  let stage: Awaited<ReturnType<typeof ClientStage.openPeer>>;
   before(async () => {
-    stage = await ClientStage.open(options);
+    stage = await ClientStage.openPeer(options);
     if (options.tls === true) writeHosts(stage);
   });
   after(() => stage[Symbol.asyncDispose]());
@@ -78,7 +77,7 @@ function pullsFrom(options: TestRegistryOptions, pulls: Readonly<Record<string, 
     }
   }
   test('nothing is half-made or left behind, and no password is in the log', async () => {
-    assert.deepEqual(await violationsAtRest(stage.daemon.root, stage.daemon.state), []);
+    assert.deepEqual(await stage.violations(), []);
     assert.equal(/secret|bWU6c2VjcmV0/.test(stage.daemon.log()), false);
   });
 }
