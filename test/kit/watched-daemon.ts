@@ -30,15 +30,10 @@ export class WatchedDaemon extends TestDaemon {
     return [...calls].map(([, name = '']) => name);
   }
 
-  /** Largest resident set of the daemon while `work` runs, and the one before it, in bytes. */
-  async peak(work: () => Promise<unknown>): Promise<{ beforeBytes: number; peakBytes: number }> {
-    const field = (name: string) =>
-      Number(
-        new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1],
-      ) * 1024;
-    const beforeBytes = field('VmRSS');
+  /** Largest resident set of the daemon while `work` runs: the kernel's own high-water mark, reset before. */
+  async peakBytes(work: () => Promise<unknown>): Promise<number> {
     writeFileSync(`/proc/${this.pid}/clear_refs`, '5');
     await work();
-    return { beforeBytes, peakBytes: field('VmHWM') };
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1]) * 1024;
   }
 }
