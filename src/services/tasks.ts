@@ -121,23 +121,22 @@ export function tasksService(
 
 type Method = (request: { containerId?: string }, ctx: Context) => Promise<unknown>;
 
-/** Where a call fails and there is no such container or task, that is what it says, as containerd does. */
+/** Where a call fails and there is no such container (or, but for a create, task), that is what it says, as containerd does. */
 function namingContainers(impl: object, tasks: Tasks, containers: ContainerStore): ServiceBinding['impl'] {
-  const mustExist = async (ctx: Context, id: string, error: unknown) => {
-    await containers.get(ctx, id);
-    if (isKind(error, 'invalid_argument') || isKind(error, 'not_implemented')) await tasks.get(ctx, id);
-  };
   const naming =
-    (method: Method): Method =>
+    (name: string, method: Method): Method =>
     async (request, ctx) => {
       try {
         return await method(request, ctx);
       } catch (error) {
-        if (request.containerId !== undefined) await mustExist(ctx, request.containerId, error);
+        const { containerId: id } = request;
+        if (id !== undefined) await containers.get(ctx, id);
+        const mayRest = isKind(error, 'invalid_argument') || isKind(error, 'not_implemented');
+        if (id !== undefined && mayRest && name !== 'create') await tasks.get(ctx, id);
         throw error;
       }
     };
-  return Object.fromEntries(Object.entries(impl).map(([name, method]) => [name, naming(method)]));
+  return Object.fromEntries(Object.entries(impl).map(([name, method]) => [name, naming(name, method)]));
 }
 
 /** Runtime, options and specification come from the container's record; options of the request go first. */

@@ -183,7 +183,8 @@ for (const mode of ['erofs', 'erofs-loop'] as const)
       rmSync(stage.path(1, 'layer.erofs'));
       truncateSync(stage.path(2, 'layer.erofs'), 4095);
       await using file = await open(stage.path(3, 'layer.erofs'), 'r+');
-      await file.write('x', 1024 + 24);
+      const [byte = 0] = (await file.read(Buffer.alloc(1), 0, 1, 1024 + 24)).buffer;
+      await file.write(Buffer.of(byte ^ 0xff), 0, 1, 1024 + 24);
       await file.close();
       rmSync(stage.path(5, 'layer.erofs'));
       await assert.rejects(stage.driver.mounts(active(15, [5])), isLost(5, /missing/), 'while it is mounted');
