@@ -25,7 +25,8 @@ export function tasksService(
   containers: ContainerStore,
   files: CheckpointFiles,
 ): ServiceBinding {
-  const impl: ServiceImpl<typeof TasksService> = {
+  // It looks for the container itself, and there is no task yet: what refuses it is the reason.
+  const create: ServiceImpl<typeof TasksService> = {
     async create(request, ctx) {
       const { containerId } = request;
       const task = await newTaskOf(request, containers, ctx);
@@ -37,6 +38,8 @@ export function tasksService(
         throw error;
       }
     },
+  };
+  const others: ServiceImpl<typeof TasksService> = {
     async start({ containerId, execId }, ctx) {
       const pid = await tasks.start(ctx, containerId, execId);
       if (execId === '') await files.forget(ctx, containerId);
@@ -116,27 +119,28 @@ export function tasksService(
       return { exitStatus, exitedAt: toTimestamp(exitedAt) };
     },
   };
-  return { desc: TasksService, impl: namingContainers(impl, tasks, containers) };
+  return { desc: TasksService, impl: { ...create, ...namingContainers(others, tasks, containers) } };
 }
 
 type Method = (request: { containerId?: string }, ctx: Context) => Promise<unknown>;
 
-/** Where a call fails and there is no such container (or, but for a create, task), that is what it says, as containerd does. */
+/** Where a call fails and there is no such container or task, that is what it says, as containerd does. */
 function namingContainers(impl: object, tasks: Tasks, containers: ContainerStore): ServiceBinding['impl'] {
+  const mustExist = async (ctx: Context, id: string, error: unknown) => {
+    await containers.get(ctx, id);
+    if (isKind(error, 'invalid_argument') || isKind(error, 'not_implemented')) await tasks.get(ctx, id);
+  };
   const naming =
-    (name: string, method: Method): Method =>
+    (method: Method): Method =>
     async (request, ctx) => {
       try {
         return await method(request, ctx);
       } catch (error) {
-        const { containerId: id } = request;
-        if (id !== undefined) await containers.get(ctx, id);
-        const mayRest = isKind(error, 'invalid_argument') || isKind(error, 'not_implemented');
-        if (id !== undefined && mayRest && name !== 'create') await tasks.get(ctx, id);
+        if (request.containerId !== undefined) await mustExist(ctx, request.containerId, error);
         throw error;
       }
     };
-  return Object.fromEntries(Object.entries(impl).map(([name, method]) => [name, naming(name, method)]));
+  return Object.fromEntries(Object.entries(impl).map(([name, method]) => [name, naming(method)]));
 }
 
 /** Runtime, options and specification come from the container's record; options of the request go first. */
