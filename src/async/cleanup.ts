@@ -1,6 +1,7 @@
 import { messageOf } from '../errors/error.ts';
 import type { Context } from './context.ts';
 import { withDeadline } from './deadline.ts';
+import { never } from './never.ts';
 
 const cleanupTimeoutMs = 10_000;
 
@@ -14,7 +15,6 @@ export async function cleanUp(
   undo: (ctx: Context) => Promise<unknown>,
   timeoutMs = cleanupTimeoutMs,
 ): Promise<void> {
-  const never = new AbortController().signal;
   try {
     await withDeadline(never, timeoutMs, what, (signal) => undo({ ...ctx, signal }));
   } catch (error) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FairLimiter } from './fair-limiter.ts';
+import { never } from './never.ts';
 
-const never = new AbortController().signal;
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Asks for `count` slots of a group; entered ones are noted, and released by calling. */

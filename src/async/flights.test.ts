@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Flights } from './flights.ts';
+import { never } from './never.ts';
 
-const never = new AbortController().signal;
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 const ignore = () => {};
 

@@ -4,8 +4,8 @@ import { isKind } from '../errors/error.ts';
 import { cleanUp } from './cleanup.ts';
 import { daemonContext, silentLog } from './context.ts';
 import { linkSignals, withDeadline } from './deadline.ts';
+import { never } from './never.ts';
 
-const never = new AbortController().signal;
 const untilAborted = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 

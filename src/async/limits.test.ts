@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KeyedLock } from './keyed-lock.ts';
 import { Limiter } from './limiter.ts';
+import { never } from './never.ts';
 
-const never = new AbortController().signal;
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
 test('a keyed lock has one holder a key and forgets keys nobody holds', async () => {

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Log } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { Limiter } from '../async/limiter.ts';
+import { never } from '../async/never.ts';
 import type { Blobs } from '../content/blobs.ts';
 import { failedPrecondition } from '../errors/error.ts';
 import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts';
@@ -9,7 +10,6 @@ import { isHeld } from './content-rows.ts';
 import type { Db } from './db.ts';
 
 /** Holders finish quickly and undo nothing, so nobody gives up waiting. */
-const never = new AbortController().signal;
 const removalsAtOnce = 16;
 
 /**

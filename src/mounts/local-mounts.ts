@@ -2,6 +2,7 @@ import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
+import { never } from '../async/never.ts';
 import { messageOf } from '../errors/error.ts';
 import type { Mount } from '../sys/mount.ts';
 import { namesIn } from '../sys/names-in.ts';
@@ -21,8 +22,6 @@ export interface LocalMountsOptions {
   readonly bootId: string;
   readonly log: Log;
 }
-
-const never = new AbortController().signal;
 
 /** What became of a list of mounts. */
 export interface MadeMounts {

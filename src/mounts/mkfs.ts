@@ -1,6 +1,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { KeyedLock } from '../async/keyed-lock.ts';
+import { never } from '../async/never.ts';
 import { failedPrecondition, invalidArgument, messageOf, unknown } from '../errors/error.ts';
 import { S_IFDIR } from '../sys/constants.ts';
 import type { Mount } from '../sys/mount.ts';
@@ -13,7 +14,6 @@ export type Formatter = (program: string, args: readonly string[]) => Promise<vo
 
 const prefix = 'X-containerd.mkfs.';
 const maxBytes = 2 ** 50;
-const never = new AbortController().signal;
 const locks = new KeyedLock();
 
 /** How each kind of file system is told its UUID. */

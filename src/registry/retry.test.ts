@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { never } from '../async/never.ts';
 import { unavailable } from '../errors/error.ts';
 import { defaultRetry, isTransientStatus, parseRetryAfter, pauseAfter, retrying } from './retry.ts';
 
-const never = new AbortController().signal;
 const quick = { ...defaultRetry, attempts: 3, baseMs: 1, capMs: 2 };
 
 test('Retry-After is read as seconds or as a date, else not at all', () => {

@@ -3,6 +3,7 @@ import { mkdir, readdir, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Log } from '../async/context.ts';
 import { KeyedLock } from '../async/keyed-lock.ts';
+import { never } from '../async/never.ts';
 import { alreadyExists, codeOf, invalidArgument, messageOf } from '../errors/error.ts';
 import { validateIdentifier } from '../metadata/identifiers.ts';
 import { bundlesDir, taskRecordFile } from '../rpc/ttrpc-shim.ts';
@@ -104,7 +105,7 @@ export class Bundles {
 
   /** undefined where somebody has begun a task there meanwhile, or has removed the bundle himself. */
   async #removeIdle(namespace: string, id: string): Promise<Finding | undefined> {
-    using _lock = await this.lock(namespace, id, new AbortController().signal);
+    using _lock = await this.lock(namespace, id, never);
     const what = join(this.#root, namespace, id);
     if (this.#hasTask(namespace, id) || !existsSync(what)) return undefined;
     try {

@@ -1,4 +1,5 @@
 import { withDeadline } from '../async/deadline.ts';
+import { never } from '../async/never.ts';
 import type { NamedStream } from '../rpc/named-stream.ts';
 import { sendBytes } from '../rpc/stream-bytes.ts';
 
@@ -40,7 +41,6 @@ export class HttpLog implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     this.#wake();
-    const never = new AbortController().signal;
     await withDeadline(never, limits.lingerMs, 'the log', () => this.#sent).catch(() => {});
     this.#stream.close();
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { never } from '../async/never.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { mediaTypes } from '../oci/media-types.ts';
 import { Meter } from './meter.ts';
@@ -7,7 +8,6 @@ import type { TransferPhase } from './progress.ts';
 import { RunningTransfer, type TransferState } from './running-transfer.ts';
 import { RunningTransfers } from './running-transfers.ts';
 
-const never = new AbortController().signal;
 const subject = { verb: 'pull', name: 'example.org/a:1', unpacks: true } as const;
 
 function step(phase: TransferPhase, offset: number, digit = '1', total = 100) {

@@ -1,5 +1,6 @@
 import { type Context, daemonContext, type Log } from '../../async/context.ts';
 import { withDeadline } from '../../async/deadline.ts';
+import { never } from '../../async/never.ts';
 import { askProxied, findProxied, type Proxied } from '../../async/proxied.ts';
 import { isKind, wrap } from '../../errors/error.ts';
 import type { Digest } from '../../oci/digest.ts';
@@ -17,7 +18,6 @@ export interface ProxyBlobsOptions {
   readonly log: Log;
 }
 
-const never = new AbortController().signal;
 /** A store that collects garbage must keep what our records name: only they know when it goes. */
 const keepLabel = 'containerd.io/gc.root';
 

@@ -1,4 +1,5 @@
 import { type Context, daemonContext, type Log, namespaceOf } from '../../async/context.ts';
+import { never } from '../../async/never.ts';
 import { messageOf, wrap } from '../../errors/error.ts';
 import type { Events } from '../../events/events.ts';
 import { makeEvent, timestampOf } from '../../events/topics.ts';
@@ -102,7 +103,7 @@ export class ForeignTasks implements Disposable {
 
   async #clearLeft(target: ShimTarget): Promise<Finding[]> {
     const { namespace, id, bundle } = target;
-    using _lock = await this.#bundles.lock(namespace, id, new AbortController().signal);
+    using _lock = await this.#bundles.lock(namespace, id, never);
     const record = readForeignRecord(bundle);
     if (record === undefined || this.#tasks.has(keyOf(namespace, id))) return [];
     const cleared = await this.#clear(target, record.program);
@@ -181,7 +182,7 @@ export class ForeignTasks implements Disposable {
 
   async #buryNow(task: ForeignTask): Promise<void> {
     const { namespace, id } = task.target;
-    using _lock = await this.#bundles.lock(namespace, id, new AbortController().signal);
+    using _lock = await this.#bundles.lock(namespace, id, never);
     if (this.#tasks.get(keyOf(namespace, id)) !== task) return;
     this.#log.info({ namespace, id }, 'shim of a task is dead: cleaning up');
     const cleared = await this.#clear(task.target, task.record.program);

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Log } from '../../async/context.ts';
 import { withDeadline } from '../../async/deadline.ts';
+import { never } from '../../async/never.ts';
 import { messageOf } from '../../errors/error.ts';
 import type { Bundles } from '../bundle.ts';
 import type { ForeignTasks } from '../foreign/foreign-tasks.ts';
@@ -102,7 +103,6 @@ export class Reconciler {
   }
 
   async #listOwn(): Promise<ReadonlySet<string> | undefined> {
-    const never = new AbortController().signal;
     const listed = await withDeadline(never, shimMs, 'list of berth-shim', this.#parts.listOwn);
     return listed && new Set(listed.map(keyOf));
   }

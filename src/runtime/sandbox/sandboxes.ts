@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import { type Context, daemonContext, type Log, namespaceOf } from '../../async/context.ts';
 import { KeyedLock } from '../../async/keyed-lock.ts';
+import { never } from '../../async/never.ts';
 import {
   alreadyExists,
   isKind,
@@ -45,7 +46,6 @@ export interface SandboxesOptions {
 
 const shutdownMs = 5_000;
 const waitSliceMs = 60_000;
-const never = new AbortController().signal;
 /** Status of a sandbox whose shim died. */
 const unknownExit = 255;
 

@@ -1,6 +1,7 @@
 import { chmod, mkdir, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock } from '../../async/keyed-lock.ts';
+import { never } from '../../async/never.ts';
 import { codeOf, isKind } from '../../errors/error.ts';
 import { AT_FDCWD, O_PATH } from '../../sys/constants.ts';
 import { statFileSystem } from '../../sys/file-system.ts';
@@ -18,8 +19,6 @@ interface Mounted {
   readonly fileInode: bigint;
   readonly fileBytes: number;
 }
-
-const never = new AbortController().signal;
 
 /**
  * Layer files mounted read-only, each at `<directory>/<id>`: short paths, because overlayfs takes 4096 bytes of options.

@@ -1,6 +1,7 @@
 import { mkdir, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock } from '../../async/keyed-lock.ts';
+import { never } from '../../async/never.ts';
 import { messageOf } from '../../errors/error.ts';
 import { AT_FDCWD } from '../../sys/constants.ts';
 import { mountIdMapped } from '../../sys/id-mapped-mount.ts';
@@ -9,8 +10,6 @@ import { removeTree } from '../../sys/remove-tree.ts';
 import { statAt } from '../../sys/stat.ts';
 import { makeUserNamespace } from '../../sys/user-namespace.ts';
 import type { IdMaps } from './id-maps.ts';
-
-const never = new AbortController().signal;
 
 /** A directory to be seen with other owners, and a name that is the same for the same directory. */
 export interface MappedSource {
