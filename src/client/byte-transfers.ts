@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { DataSchema, WindowUpdateSchema } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Connection } from './connection.ts';
+import { drain } from './drain.ts';
 import { type MessageStream, openStream } from './streams.ts';
 import { runTransfer, type TransferEnds, type TransferProgress } from './transfer.ts';
 
@@ -55,10 +56,6 @@ export async function* download(
     await finished.catch(() => {});
   }
   await finished;
-}
-
-async function drain(steps: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of steps);
 }
 
 /** Sends as the daemon grants windows, then ends the stream. */

@@ -6,6 +6,7 @@ import {
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import { download, upload } from './byte-transfers.ts';
 import type { Connection } from './connection.ts';
+import { drain } from './drain.ts';
 import { endOf } from './transfer.ts';
 
 /** How to take something out of a container. */
@@ -51,5 +52,5 @@ export async function writeContainerPath(
     source: endOf(ReadStreamSchema, create(ReadStreamSchema, { stream, mediaType })),
     destination: endOf(ContainerPathSchema, to),
   }));
-  for await (const _ of steps);
+  await drain(steps);
 }

@@ -4,6 +4,7 @@ import type { Image } from '../metadata/image-store.ts';
 import type { Platform } from '../oci/platform.ts';
 import type { Connection } from './connection.ts';
 import { toPlatform } from './convert.ts';
+import { drain } from './drain.ts';
 import { openAccess, type RegistryAccess } from './registry-access.ts';
 import { endOf, runTransfer, type TransferProgress } from './transfer.ts';
 
@@ -47,10 +48,6 @@ export function startPull(
       return finished;
     },
   };
-}
-
-async function drain(steps: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of steps);
 }
 
 function storeOf(name: string, options: PullOptions) {

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Platform } from '../oci/platform.ts';
 import type { Connection } from './connection.ts';
 import { toDigest, toPlatform } from './convert.ts';
+import { drain } from './drain.ts';
 import { openAccess, type RegistryAccess } from './registry-access.ts';
 import { endOf, runTransfer, type TransferProgress, type TransferScope } from './transfer.ts';
 
@@ -81,7 +82,7 @@ function watched(steps: AsyncIterable<TransferProgress>): Push {
   })();
   let finished: Promise<Digest> | undefined;
   const finish = async (): Promise<Digest> => {
-    for await (const _ of passing);
+    await drain(passing);
     if (digest === undefined) throw dataLoss('daemon did not say what it pushed');
     return toDigest(digest);
   };
