@@ -60,45 +60,29 @@ function qualify(setting: Setting): Setting {
   return { ...setting, value: value.map((one) => (typeof one === 'string' ? longName(one) : one)) };
 }
 
-/** Tables and keys that moved as they are, longest first where one lies in another. */
-const moved: readonly (readonly [from: readonly string[], to: readonly string[]])[] = [
-  [
-    ['grpc', 'tcp_address'],
-    ['plugins', `${server}grpc-tcp`, 'address'],
-  ],
-  [
-    ['grpc', 'tcp_tls_ca'],
-    ['plugins', `${server}grpc-tcp`, 'tls_ca'],
-  ],
-  [
-    ['grpc', 'tcp_tls_cert'],
-    ['plugins', `${server}grpc-tcp`, 'tls_cert'],
-  ],
-  [
-    ['grpc', 'tcp_tls_key'],
-    ['plugins', `${server}grpc-tcp`, 'tls_key'],
-  ],
-  [
-    ['grpc', 'tcp_tls_common_name'],
-    ['plugins', `${server}grpc-tcp`, 'tls_common_name'],
-  ],
+/** One thing that moved as it is, or the first part of many. */
+type Move = readonly [from: readonly string[], to: readonly string[]];
+
+/** Keys that moved from one table to another. */
+const keys = (names: readonly string[], from: readonly string[], to: readonly string[]): Move[] =>
+  names.map((name) => [
+    [...from, name],
+    [...to, name],
+  ]);
+
+/** Tables and keys that moved as they are, the first that fits: longest first where one lies in another. */
+const moved: readonly Move[] = [
+  ...['address', 'tls_ca', 'tls_cert', 'tls_key', 'tls_common_name'].map(
+    (name): Move => [
+      ['grpc', `tcp_${name}`],
+      ['plugins', `${server}grpc-tcp`, name],
+    ],
+  ),
   [['grpc'], ['plugins', `${server}grpc`]],
   [['ttrpc'], ['plugins', `${server}ttrpc`]],
-  [
-    ['metrics', 'address'],
-    ['plugins', `${server}metrics`, 'address'],
-  ],
-  [
-    ['metrics', 'grpc_histogram'],
-    ['plugins', 'io.containerd.metrics.v1.grpc-prometheus', 'grpc_histogram'],
-  ],
-  ...['address', 'uid', 'gid'].map(
-    (name) =>
-      [
-        ['debug', name],
-        ['plugins', `${server}debug`, name],
-      ] as const,
-  ),
+  ...keys(['address'], ['metrics'], ['plugins', `${server}metrics`]),
+  ...keys(['grpc_histogram'], ['metrics'], ['plugins', 'io.containerd.metrics.v1.grpc-prometheus']),
+  ...keys(['address', 'uid', 'gid'], ['debug'], ['plugins', `${server}debug`]),
   [
     ['plugins', 'io.containerd.internal.v1.restart'],
     ['plugins', 'io.containerd.monitor.container.v1.restart'],
@@ -111,40 +95,35 @@ const moved: readonly (readonly [from: readonly string[], to: readonly string[]]
     ['plugins', cri, 'sandbox_image'],
     ['plugins', criImages, 'pinned_images', 'sandbox'],
   ],
-  ...['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'].map(
-    (name) =>
-      [
-        ['plugins', cri, 'containerd', name],
-        ['plugins', criImages, name],
-      ] as const,
+  ...keys(
+    ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'],
+    ['plugins', cri, 'containerd'],
+    ['plugins', criImages],
   ),
-  ...[
-    'registry',
-    'image_decryption',
-    'max_concurrent_downloads',
-    'image_pull_progress_timeout',
-    'image_pull_with_sync_fs',
-    'stats_collect_period',
-  ].map(
-    (name) =>
-      [
-        ['plugins', cri, name],
-        ['plugins', criImages, name],
-      ] as const,
+  ...keys(
+    [
+      'registry',
+      'image_decryption',
+      'max_concurrent_downloads',
+      'image_pull_progress_timeout',
+      'image_pull_with_sync_fs',
+      'stats_collect_period',
+    ],
+    ['plugins', cri],
+    ['plugins', criImages],
   ),
-  ...[
-    'disable_tcp_service',
-    'stream_server_address',
-    'stream_server_port',
-    'stream_idle_timeout',
-    'enable_tls_streaming',
-    'x509_key_pair_streaming',
-  ].map(
-    (name) =>
-      [
-        ['plugins', cri, name],
-        ['plugins', cri, name],
-      ] as const,
+  // These stay where they are.
+  ...keys(
+    [
+      'disable_tcp_service',
+      'stream_server_address',
+      'stream_server_port',
+      'stream_idle_timeout',
+      'enable_tls_streaming',
+      'x509_key_pair_streaming',
+    ],
+    ['plugins', cri],
+    ['plugins', cri],
   ),
   [
     ['plugins', cri],
