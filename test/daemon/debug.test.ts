@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -120,7 +121,8 @@ test('bad requests get an answer and hurt nobody', async () => {
     () => {},
   );
   left.end();
-  await sleep(100);
+  await once(left, 'finish');
+  while ((await ask('/debug/pprof/profile?seconds=0.01')).status !== 503);
   left.destroy();
   let again = 503;
   for (let i = 0; i < 100 && again === 503; i++)

@@ -114,6 +114,7 @@ test('1,000 subscribers see the same, and a slow one is told that it is too slow
   const slow = slowClient.events.subscribe({ filters: filterOf('flood') })[Symbol.asyncIterator]();
   const first = slow.next();
   const stop = new AbortController();
+  const allSeen = Promise.withResolvers<void>();
   let [ready, seen] = [0, 0];
   const subscribers = Array.from({ length: 1000 }, async () => {
     let isReady = false;
@@ -121,19 +122,26 @@ test('1,000 subscribers see the same, and a slow one is told that it is too slow
       filters: ['topic~="^/all/"'],
       signal: stop.signal,
     })) {
-      if (topic.startsWith('/all/event')) seen++;
-      else if (!isReady) {
+      if (topic.startsWith('/all/event')) {
+        if (++seen === 20_000) allSeen.resolve();
+      } else if (!isReady) {
         isReady = true;
         ready++;
       }
     }
   });
+  const told = client.events.follow({
+    filters: ['topic=="/all/ready"'],
+    since: new Date(),
+    signal: stop.signal,
+  });
+  const telling = told[Symbol.asyncIterator]();
   while (ready < 1000) {
     await client.events.publish('/all/ready', event);
-    await sleep(200);
+    await telling.next();
   }
   for (let n = 0; n < 20; n++) await client.events.publish(`/all/event${n}`, event);
-  while (seen < 20_000) await sleep(20);
+  await allSeen.promise;
   stop.abort();
   await Promise.all(subscribers);
   assert.equal(seen, 20_000);

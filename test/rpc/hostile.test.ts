@@ -218,11 +218,10 @@ describe('the gRPC socket against bad clients', () => {
       stream.on('error', () => {});
       stream.write(message(0, 1000, Buffer.alloc(500)));
     }
-    await sleep(200);
+    await server.seen.until((running) => running >= sessions.length);
     for (const session of sessions) session.socket.destroy();
-    for (let i = 0; i < 100 && (server.seen.running > 0 || server.server.connections > 1); i++)
-      await sleep(20);
-    assert.equal(server.seen.running, 0);
+    await server.seen.until((running) => running === 0);
+    for (let i = 0; i < 100 && server.server.connections > 1; i++) await sleep(20);
     assert.ok(server.server.connections <= 1, `${server.server.connections} connections left`);
     assert.ok(await server.answers());
   });

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http2 from 'node:http2';
 import net from 'node:net';
@@ -12,21 +13,38 @@ import { bindService } from '../../src/rpc/service.ts';
 import { listenUnix } from '../../src/rpc/unix-listener.ts';
 import { versionService } from '../../src/services/version.ts';
 
+/** Streams running now, and those that ended because the client went. Tells of every one that begins or ends. */
+class Seen extends EventEmitter<{ change: [] }> {
+  running = 0;
+  aborted = 0;
+
+  begin(signal: AbortSignal): Disposable {
+    this.running++;
+    this.emit('change');
+    return {
+      [Symbol.dispose]: () => {
+        this.running--;
+        if (signal.aborted) this.aborted++;
+        this.emit('change');
+      },
+    };
+  }
+
+  /** Waits until so many run. */
+  async until(wanted: (running: number) => boolean): Promise<void> {
+    while (!wanted(this.running)) await once(this, 'change');
+  }
+}
+
 /** A server on a socket of its own, with what its service saw. */
 export class TestServer implements AsyncDisposable {
   readonly socketPath: string;
   readonly server: GrpcServer;
   readonly channel: Channel;
   readonly #listener: AsyncDisposable;
-  /** Streams running now, and those that ended because the client went. */
-  readonly seen: { running: number; aborted: number };
+  readonly seen: Seen;
 
-  private constructor(
-    socketPath: string,
-    server: GrpcServer,
-    listener: AsyncDisposable,
-    seen: { running: number; aborted: number },
-  ) {
+  private constructor(socketPath: string, server: GrpcServer, listener: AsyncDisposable, seen: Seen) {
     this.socketPath = socketPath;
     this.server = server;
     this.#listener = listener;
@@ -36,7 +54,7 @@ export class TestServer implements AsyncDisposable {
 
   static async start(): Promise<TestServer> {
     const dir = await mkdtemp(path.join(tmpdir(), 'berth-rpc-'));
-    const seen = { running: 0, aborted: 0 };
+    const seen = new Seen();
     const server = new GrpcServer([versionService('2.0.0', ''), streams(seen)], { peerOf });
     const socketPath = path.join(dir, 's');
     const listener = await listenUnix(socketPath, (socket) => server.accept(socket));
@@ -74,27 +92,17 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-function streams(seen: { running: number; aborted: number }) {
+function streams(seen: Seen) {
   const data = new Uint8Array(256 * 1024);
   return bindService(Content, {
     async *read(_, ctx) {
-      seen.running++;
-      try {
-        for (;;) yield { data };
-      } finally {
-        seen.running--;
-        if (ctx.signal.aborted) seen.aborted++;
-      }
+      using _stream = seen.begin(ctx.signal);
+      for (;;) yield { data };
     },
     async *write(requests, ctx) {
-      seen.running++;
-      try {
-        for await (const _ of requests);
-        yield {};
-      } finally {
-        seen.running--;
-        if (ctx.signal.aborted) seen.aborted++;
-      }
+      using _stream = seen.begin(ctx.signal);
+      for await (const _ of requests);
+      yield {};
     },
   });
 }
