@@ -1,4 +1,4 @@
-import { codeOf, resourceExhausted } from '../errors/error.ts';
+import { codeOf } from '../errors/error.ts';
 import { S_IFREG } from '../sys/constants.ts';
 import type { Fd } from '../sys/fd.ts';
 import { linkAt, mkdirAt } from '../sys/files.ts';
@@ -8,10 +8,11 @@ import { FileWriter } from './file-writer.ts';
 import { exists, isDirectory, translate } from './member-faults.ts';
 import { type Created, setNamedMetadata } from './member-metadata.ts';
 import { joinPath, type MemberPath, parseMemberPath, toPath, whiteoutOf } from './member-path.ts';
+import { MemberWriter } from './member-writer.ts';
 import { printable } from './pax.ts';
 import { removeSync } from './remove-sync.ts';
 import { makeSpecial } from './special-files.ts';
-import type { ByteString, TarEntry, TarSink } from './tar-entry.ts';
+import type { ByteString, TarEntry } from './tar-entry.ts';
 import { badTar } from './tar-numbers.ts';
 import type { Unfinished } from './unfinished.ts';
 import type { Whiteouts } from './whiteout-contract.ts';
@@ -31,19 +32,17 @@ export interface DirectoryWriterOptions {
  * names meanwhile can make it touch anything outside. Directories get their owner, mode, xattrs and times at the end
  * ({@link finish}), because work inside would change them and setgid ones would pass their group on.
  */
-export class DirectoryWriter implements TarSink, Disposable {
+export class DirectoryWriter extends MemberWriter {
   readonly #options: DirectoryWriterOptions;
   readonly #cache: DirectoryCache;
   readonly #whiteouts: Whiteouts;
   /** Directories to be described at the end, by real path; `undefined` for those no member describes. */
   readonly #directories = new Map<ByteString, { entry: TarEntry; created: Created } | undefined>();
   readonly #lateLinks = new Map<ByteString, ByteString>();
-  /** The file whose bytes are coming. */
-  #file: FileWriter | undefined;
-  #entries = 0;
   #inodes = 0;
 
   constructor(root: Fd, options: DirectoryWriterOptions) {
+    super();
     this.#options = options;
     this.#cache = new DirectoryCache(root, (path) => this.#onImplicit(path));
     this.#whiteouts = whiteoutsFor(options.whiteouts, options.empty, this.#cache);
@@ -54,23 +53,12 @@ export class DirectoryWriter implements TarSink, Disposable {
   }
 
   entry(entry: TarEntry): void {
-    if (++this.#entries > this.#options.maxEntries)
-      throw resourceExhausted(`layer has more than ${this.#options.maxEntries} members`);
+    this.countMember('layer', this.#options.maxEntries);
     try {
       this.#entry(entry);
     } catch (error) {
       throw translate(error, entry);
     }
-  }
-
-  data(chunk: Buffer, offset: number): void {
-    this.#file?.write(chunk, offset);
-  }
-
-  end(): void {
-    using file = this.#file;
-    this.#file = undefined;
-    file?.finish();
   }
 
   /** Describes the directories. Returns what can only be done once the lower layers are known. */
@@ -83,8 +71,8 @@ export class DirectoryWriter implements TarSink, Disposable {
     return { implicitDirectories, links: [...this.#lateLinks] };
   }
 
-  [Symbol.dispose](): void {
-    this.#file?.[Symbol.dispose]();
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
     this.#cache[Symbol.dispose]();
   }
 
@@ -115,7 +103,7 @@ export class DirectoryWriter implements TarSink, Disposable {
       return;
     }
     const created = this.#created(entry.mode & 0o777);
-    if (entry.type === 'file') this.#file = new FileWriter(parent, member.base, entry, created);
+    if (entry.type === 'file') this.file = new FileWriter(parent, member.base, entry, created);
     else {
       makeSpecial(parent, toPath(member.base), entry);
       setNamedMetadata(parent, member.base, entry, created);

@@ -1,11 +1,12 @@
-import { codeOf, failedPrecondition, isKind, resourceExhausted } from '../errors/error.ts';
+import { codeOf, failedPrecondition, isKind } from '../errors/error.ts';
 import { FileWriter } from '../layers/file-writer.ts';
 import { isDirectory, translate } from '../layers/member-faults.ts';
 import { type Created, setNamedMetadata } from '../layers/member-metadata.ts';
 import { joinPath, type MemberPath, parseMemberPath, splitPath, toPath } from '../layers/member-path.ts';
+import { MemberWriter } from '../layers/member-writer.ts';
 import { printable } from '../layers/pax.ts';
 import { makeSpecial } from '../layers/special-files.ts';
-import type { ByteString, TarEntry, TarSink } from '../layers/tar-entry.ts';
+import type { ByteString, TarEntry } from '../layers/tar-entry.ts';
 import { badTar } from '../layers/tar-numbers.ts';
 import { ensureDirInRoot } from '../sys/beneath.ts';
 import { O_PATH, S_IFDIR } from '../sys/constants.ts';
@@ -33,22 +34,21 @@ const asMade: Created = { rootOwned: false, mode: -1, umask: 0 };
  * device, FIFO or file of the kernel's own is ever opened. A directory is never replaced by a file, nor a file by a
  * directory. Directories get their attributes at the end ({@link finish}).
  */
-export class PathWriter implements TarSink, Disposable {
+export class PathWriter extends MemberWriter {
   readonly #root: Fd;
   readonly #options: PathWriterOptions;
   readonly #directories = new Map<ByteString, TarEntry>();
   #parent: { readonly path: ByteString; readonly fd: Fd } | undefined;
-  #file: FileWriter | undefined;
-  #entries = 0;
 
   constructor(root: Fd, options: PathWriterOptions) {
+    super();
     this.#root = root;
     this.#options = options;
   }
 
   entry(given: TarEntry): void {
     const { maxEntries, rename = (name) => name } = this.#options;
-    if (++this.#entries > maxEntries) throw resourceExhausted(`archive has more than ${maxEntries} members`);
+    this.countMember('archive', maxEntries);
     const names = {
       name: rename(given.name),
       linkName: given.type === 'hardlink' ? rename(given.linkName) : given.linkName,
@@ -56,16 +56,6 @@ export class PathWriter implements TarSink, Disposable {
     this.#guard(given, () =>
       this.#write({ ...given, ...names, ...this.#options.owners.toDisk(given.uid, given.gid) }),
     );
-  }
-
-  data(chunk: Buffer, offset: number): void {
-    this.#file?.write(chunk, offset);
-  }
-
-  end(): void {
-    using file = this.#file;
-    this.#file = undefined;
-    file?.finish();
   }
 
   /** Gives directories their attributes, the innermost first. */
@@ -80,8 +70,8 @@ export class PathWriter implements TarSink, Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#file?.[Symbol.dispose]();
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
     this.#parent?.fd.close();
     this.#parent = undefined;
   }
@@ -115,7 +105,7 @@ export class PathWriter implements TarSink, Disposable {
       return;
     }
     if (there !== undefined) unlinkAt(parent, name);
-    if (entry.type === 'file') this.#file = new FileWriter(parent, member.base, entry, asMade);
+    if (entry.type === 'file') this.file = new FileWriter(parent, member.base, entry, asMade);
     else {
       makeSpecial(parent, name, entry);
       setNamedMetadata(parent, member.base, entry, asMade);
