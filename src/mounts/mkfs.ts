@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { KeyedLock } from '../async/keyed-lock.ts';
 import { never } from '../async/never.ts';
 import { failedPrecondition, invalidArgument, messageOf, unknown } from '../errors/error.ts';
+import { parseBytes } from '../oci/size.ts';
 import { S_IFDIR } from '../sys/constants.ts';
 import type { Mount } from '../sys/mount.ts';
 import { typeOf } from '../sys/stat.ts';
@@ -61,12 +62,9 @@ function parse(options: readonly string[]): Wanted {
   return { sizeBytes, kind, uuid };
 }
 
-/** `100MiB`, `1g`, `4096`: units are powers of 1024. */
 function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(text);
-  if (match === null) throw unknown(`bad option size: invalid size: '${text}'`);
-  const power = ' kmgtp'.indexOf((match[2] || ' ').toLowerCase());
-  const bytes = Math.floor(Number(match[1]) * 1024 ** power);
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw unknown(`bad option size: invalid size: '${text}'`);
   if (bytes > maxBytes) throw invalidArgument(`mkfs.size is more than ${maxBytes} bytes: invalid argument`);
   return bytes;
 }

@@ -1,17 +1,15 @@
 import { invalidArgument } from '../../errors/error.ts';
-
-const powers: Readonly<Record<string, number>> = { b: 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
+import { parseBytes } from '../../oci/size.ts';
 
 /** Bytes of `512m`, `1.5g`, `64KiB`, `1024`: units are powers of 1024, as in docker. @throws invalid_argument */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(?:([bkmgtp])(?:i?b)?)?$/i.exec(text.trim());
-  const bytes = Number(match?.[1]) * 1024 ** (powers[match?.[2]?.toLowerCase() ?? 'b'] ?? 0);
-  if (match === null || !Number.isSafeInteger(Math.round(bytes))) {
+  const bytes = parseBytes(text.trim());
+  if (bytes === undefined) {
     throw invalidArgument(
       `invalid size ${JSON.stringify(text)}, want a number with b, k, m, g or t, e.g. 512m`,
     );
   }
-  return Math.round(bytes);
+  return bytes;
 }
 
 /** Thousandths of a CPU of `1.5`. @throws invalid_argument */
