@@ -148,4 +148,8 @@ export const migrations: readonly string[] = [
   ) STRICT;
   INSERT INTO event_journal VALUES (lower(hex(randomblob(6))), 0);
   `,
+  `
+  ALTER TABLE snapshots ADD COLUMN blob TEXT;
+  CREATE INDEX snapshots_by_blob ON snapshots (blob) WHERE blob IS NOT NULL;
+  `,
 ];

@@ -72,7 +72,12 @@ export function recordCommit(
   tx: Tx,
   place: Place,
   row: SnapshotRow,
-  { name, labels, usage }: { name: string; labels: Labels; usage: SnapshotUsage },
+  {
+    name,
+    labels,
+    usage,
+    blob = null,
+  }: { name: string; labels: Labels; usage: SnapshotUsage; blob?: string | null | undefined },
 ): void {
   const { records, ctx, namespace, snapshotter } = place;
   const key = row.name;
@@ -80,12 +85,16 @@ export function recordCommit(
   const now = Date.now();
   tx.run(
     `UPDATE snapshots SET name = ?, kind = 'committed', parent = ?, labels = ?, size = ?, inodes = ?,
+     blob = (SELECT ? WHERE ? IS NULL OR EXISTS (SELECT 1 FROM snapshots WHERE id = ? AND blob IS NOT NULL)),
      created_at = ?, updated_at = ? WHERE id = ?`,
     name,
     row.parent,
     labelsToJson(labels),
     usage.sizeBytes,
     usage.inodes,
+    blob,
+    row.parent,
+    row.parent,
     now,
     now,
     row.id,

@@ -1,7 +1,7 @@
 import { notFound } from '../errors/error.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { DriverSnapshot } from '../snapshots/driver.ts';
-import type { SnapshotInfo, SnapshotKind } from '../snapshots/snapshotter.ts';
+import type { SnapshotInfo, SnapshotKind, UnpackedLayer } from '../snapshots/snapshotter.ts';
 import type { Reader } from './db.ts';
 import { type Labels, labelsFromJson } from './labels.ts';
 
@@ -15,6 +15,8 @@ export interface SnapshotRow {
   labels: string;
   size: number | null;
   inodes: number | null;
+  /** The blob that the daemon itself has unpacked here, on a parent of which the same is true. */
+  blob: string | null;
   created_at: number;
   updated_at: number;
 }
@@ -55,6 +57,17 @@ export const listReady = (db: Reader, namespace: string, snapshotter: string): S
 
 export const hasChildren = (db: Reader, id: number): boolean =>
   db.get('SELECT 1 FROM snapshots WHERE parent = ? LIMIT 1', id) !== undefined;
+
+/** Committed snapshots of any namespace that hold this layer, unpacked out of this blob. */
+export const unpackedFrom = (db: Reader, snapshotter: string, { chainId, blob }: UnpackedLayer): number[] =>
+  db
+    .all<{ id: number }>(
+      "SELECT id FROM snapshots WHERE blob = ? AND snapshotter = ? AND name = ? AND kind = 'committed' ORDER BY id",
+      blob,
+      snapshotter,
+      chainId,
+    )
+    .map(({ id }) => id);
 
 /** Ids from `parent` up to the root of its stack, nearest first. */
 export function chainOf(db: Reader, parent: number | null): number[] {

@@ -6,7 +6,14 @@ import { makeEvent } from '../events/topics.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { DriverSnapshot } from '../snapshots/driver.ts';
 import { LostSnapshot } from '../snapshots/lost-snapshot.ts';
-import type { Mount, SnapshotInfo, Snapshotter, SnapshotUsage } from '../snapshots/snapshotter.ts';
+import type {
+  CommitOptions,
+  Mount,
+  SnapshotInfo,
+  Snapshotter,
+  SnapshotUsage,
+  UnpackedLayer,
+} from '../snapshots/snapshotter.ts';
 import type { DirectoryKeeper } from './directory-keeper.ts';
 import { validNamespace } from './identifiers.ts';
 import { applyLabelPaths, type Labels, labelField, labelOf, labelsToJson, validateLabels } from './labels.ts';
@@ -30,6 +37,7 @@ import {
   listReady,
   nameOf,
   type SnapshotRow,
+  unpackedFrom,
 } from './snapshot-rows.ts';
 
 /**
@@ -39,6 +47,7 @@ import {
 export class SnapshotRecords implements Snapshotter {
   readonly name: string;
   readonly capabilities: readonly string[];
+  readonly share?: (ctx: Context, key: string, layer: UnpackedLayer) => Promise<boolean>;
   readonly #records: Records;
   readonly #keeper: DirectoryKeeper;
   readonly #locks = new KeyedLock();
@@ -48,6 +57,8 @@ export class SnapshotRecords implements Snapshotter {
     this.capabilities = keeper.driver.capabilities;
     this.#records = records;
     this.#keeper = keeper;
+    const { share } = keeper.driver;
+    if (share !== undefined) this.share = (ctx, key, layer) => this.#share(ctx, key, layer, share);
   }
 
   async stat(ctx: Context, key: string): Promise<SnapshotInfo> {
@@ -107,7 +118,7 @@ export class SnapshotRecords implements Snapshotter {
     name: string,
     key: string,
     labels: Labels = {},
-    { parent = '' }: { readonly parent?: string | undefined } = {},
+    { parent = '', blob }: CommitOptions = {},
   ): Promise<void> {
     const place = this.#place(ctx);
     if (name === '') throw invalidArgument('snapshot name must not be empty: invalid argument');
@@ -122,7 +133,7 @@ export class SnapshotRecords implements Snapshotter {
     const usage = await this.#keeper.driver.commit(
       this.#driverSnapshot(row, { ...infoOf(row).labels, ...labels }),
     );
-    await this.#records.db.write((tx) => recordCommit(tx, place, row, { name, labels, usage }));
+    await this.#records.db.write((tx) => recordCommit(tx, place, row, { name, labels, usage, blob }));
   }
 
   async remove(ctx: Context, key: string): Promise<void> {
@@ -197,6 +208,18 @@ export class SnapshotRecords implements Snapshotter {
       const name = nameOf(this.#records.db, error.id) ?? String(error.id);
       throw dataLoss(`snapshot ${name} is lost: ${error.finding}: remove its image and pull it again`, error);
     }
+  }
+
+  async #share(
+    ctx: Context,
+    key: string,
+    layer: UnpackedLayer,
+    share: (from: number, to: number) => Promise<boolean>,
+  ): Promise<boolean> {
+    const { id } = this.#get(ctx, key);
+    for (const from of unpackedFrom(this.#records.db, this.name, layer))
+      if (await share(from, id)) return true;
+    return false;
   }
 
   #parentAtCommit(place: Place, row: SnapshotRow, parent: string): number | null {

@@ -26,6 +26,13 @@ export interface SnapshotDriver {
   /** Makes an active snapshot durable and immutable; returns its usage. */
   commit(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
   usage(snapshot: DriverSnapshot): Promise<SnapshotUsage>;
+  /**
+   * Makes the layer of the committed snapshot `from` that of the active, empty snapshot `to` as well: the same bytes, held
+   * once. False where `from` is nothing that two can have. Absent where nothing ever is.
+   */
+  readonly share?: (from: number, to: number) => Promise<boolean>;
+  /** The same text for all snapshots that share their bytes; undefined for one whose bytes are its own. */
+  bodyOf?(id: number): string | undefined;
   /** Reads everything of a committed snapshot that can be held against a hash. @throws data_loss (what differs), aborted */
   verify?(id: number, signal: AbortSignal): Promise<void>;
   /** Idempotent. Never follows links, never crosses a mount. */

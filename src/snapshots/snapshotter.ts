@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import type { ChainId, Digest } from '../oci/digest.ts';
 
 /**
  * Snapshots: stacks of file system changes.
@@ -36,19 +37,33 @@ export interface Snapshotter {
    * @throws not_found (key, parent), already_exists (name), failed_precondition (not active; cannot rebase),
    *   invalid_argument (parent is not committed, or differs from the one it was prepared with)
    */
-  commit(
-    ctx: Context,
-    name: string,
-    key: string,
-    labels?: Labels,
-    options?: { readonly parent?: string | undefined },
-  ): Promise<void>;
+  commit(ctx: Context, name: string, key: string, labels?: Labels, options?: CommitOptions): Promise<void>;
+  /**
+   * Gives an empty active snapshot the layer that any namespace has committed under this chain ID out of this very blob,
+   * without unpacking it again: its bytes are held once. It is on the caller to have the blob. False: there is none to be
+   * had, or it cannot be shared. Absent where layers are not files. @throws not_found (key)
+   */
+  readonly share?: (ctx: Context, key: string, layer: UnpackedLayer) => Promise<boolean>;
   /** @throws not_found, failed_precondition (has children) */
   remove(ctx: Context, key: string): Promise<void>;
   /** Every snapshot that matches any filter (name, parent, kind, labels; none = all). */
   list(ctx: Context, filters?: readonly string[]): Promise<SnapshotInfo[]>;
   /** Removes directories that no snapshot owns. */
   cleanup(ctx: Context): Promise<void>;
+}
+
+/** A layer that the daemon itself has unpacked and held against its diff ID. */
+export interface UnpackedLayer {
+  readonly chainId: ChainId;
+  /** What was unpacked, as it came. */
+  readonly blob: Digest;
+}
+
+export interface CommitOptions {
+  /** Default: the one it was prepared with. */
+  readonly parent?: string | undefined;
+  /** All there is in the snapshot is this blob, unpacked by the daemon itself and held against its diff ID. */
+  readonly blob?: Digest | undefined;
 }
 
 type Labels = Readonly<Record<string, string>>;

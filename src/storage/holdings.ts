@@ -148,6 +148,7 @@ async function ingests({ db, content }: Metadata, ctx: Context): Promise<[Node, 
 interface SnapshotRow {
   id: number;
   namespace: string;
+  snapshotter: string;
   name: string;
   size: number | null;
   updated_at: number;
@@ -155,15 +156,13 @@ interface SnapshotRow {
 
 async function snapshots(metadata: Metadata, ctx: Context): Promise<[Node, Thing][]> {
   const sql =
-    "SELECT id, namespace, snapshotter || '/' || name AS name, size, updated_at FROM snapshots WHERE state = 'ready'";
+    "SELECT id, namespace, snapshotter, snapshotter || '/' || name AS name, size, updated_at FROM snapshots WHERE state = 'ready'";
   const rows = metadata.db.all<SnapshotRow>(sql);
   return Promise.all(
-    rows.map(async ({ id, namespace, name, size, updated_at }): Promise<[Node, Thing]> => {
+    rows.map(async ({ id, namespace, snapshotter, name, size, updated_at }): Promise<[Node, Thing]> => {
       const bytes = size ?? (await measure(metadata, { ...ctx, namespace }, name));
-      return [
-        nodeOf('snapshot', namespace, name),
-        { bytes, updatedAt: new Date(updated_at), body: `snapshot ${id}` },
-      ];
+      const body = metadata.directories.get(snapshotter)?.driver.bodyOf?.(id) ?? `snapshot ${id}`;
+      return [nodeOf('snapshot', namespace, name), { bytes, updatedAt: new Date(updated_at), body }];
     }),
   );
 }

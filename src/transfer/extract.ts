@@ -87,11 +87,11 @@ export async function extract(
     committed ? undefined : undo(ctx, 'remove snapshot', (late) => snapshotter.remove(late, key)),
   );
   await abortable(request.ready(layer.descriptor), ctx.signal);
-  const written = stack.use(await apply(parts, ctx, request, layer, mounts));
+  const written = stack.use(await fill(parts, ctx, request, layer, { key, mounts }));
   const held = stack.move();
   return {
     async commit(at) {
-      await finish(at, snapshotter, layer, written);
+      if (written.applied !== undefined) await finish(at, snapshotter, layer, written.applied);
       committed = await commit(parts, at, snapshotter, layer, key, labels);
       await held.disposeAsync();
     },
@@ -123,6 +123,45 @@ async function prepare(
   }
 }
 
+interface Filled extends AsyncDisposable {
+  /** Absent: the file of another namespace's snapshot, which is finished. */
+  readonly applied?: WrittenLayer;
+}
+
+/**
+ * Puts a layer whose blob is here into its snapshot: as the file that another namespace has of it, else by applying it.
+ * Who comes while another applies it waits until that is committed, and applies it only where nothing came of that.
+ * Nobody waits for a namespace that is none of its business.
+ */
+async function fill(
+  parts: TransferParts,
+  ctx: Context,
+  request: UnpackRequest,
+  layer: Layer,
+  { key, mounts }: { readonly key: string; readonly mounts: readonly Mount[] },
+): Promise<Filled> {
+  const { snapshotter, customer } = request;
+  const { chainId, descriptor } = layer;
+  await using stack = new AsyncDisposableStack();
+  if (snapshotter.share !== undefined && !parts.isolated)
+    stack.use(await parts.locks.acquire(`${snapshotter.name} ${chainId} ${descriptor.digest}`, ctx.signal));
+  const shared = await snapshotter.share?.(ctx, key, { chainId, blob: descriptor.digest });
+  if (shared) say(customer, layer, 'extracted', descriptor.size);
+  const applied = shared ? undefined : stack.use(await apply(parts, ctx, request, layer, mounts));
+  const held = stack.move();
+  return { ...(applied && { applied }), [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+function say(
+  customer: Customer,
+  { descriptor, manifest }: Layer,
+  phase: 'extracting' | 'extracted',
+  offset: number,
+): void {
+  const name = refKey(descriptor);
+  customer.report({ phase, name, descriptor, parent: manifest, offset, total: descriptor.size });
+}
+
 async function apply(
   parts: TransferParts,
   ctx: Context,
@@ -130,17 +169,9 @@ async function apply(
   layer: Layer,
   mounts: readonly Mount[],
 ): Promise<WrittenLayer> {
-  const { descriptor, manifest } = layer;
+  const { descriptor } = layer;
   using _ = await parts.unpacks.acquire(customer.id, ctx.signal);
-  const tell = (phase: 'extracting' | 'extracted', offset: number) =>
-    customer.report({
-      phase,
-      name: refKey(descriptor),
-      descriptor,
-      parent: manifest,
-      offset,
-      total: descriptor.size,
-    });
+  const tell = (phase: 'extracting' | 'extracted', offset: number) => say(customer, layer, phase, offset);
   tell('extracting', 0);
   await using reader = await parts.content.reader(ctx, descriptor.digest);
   const { path } = reader;
@@ -188,7 +219,8 @@ async function commit(
   labels: Record<string, string>,
 ): Promise<boolean> {
   try {
-    const options = rebases(snapshotter) ? { parent: layer.parent } : {};
+    const blob = layer.descriptor.digest;
+    const options = rebases(snapshotter) ? { parent: layer.parent, blob } : { blob };
     await snapshotter.commit(ctx, layer.chainId, key, labels, options);
   } catch (error) {
     if (isKind(error, 'already_exists')) return false;

@@ -4,6 +4,7 @@ import { type Context, silentLog } from '../../src/async/context.ts';
 import { openLocalBlobs } from '../../src/content/local/local-blobs.ts';
 import { EventExchange } from '../../src/events/exchange.ts';
 import type { Image } from '../../src/metadata/image-store.ts';
+import type { SharingPolicy } from '../../src/metadata/ingests.ts';
 import { type Metadata, openMetadata } from '../../src/metadata/metadata.ts';
 import { hostPlatform } from '../../src/oci/platform.ts';
 import { applyTargets } from '../../src/snapshots/apply-target.ts';
@@ -23,7 +24,7 @@ export interface Stack extends AsyncDisposable {
   readonly ctx: Context;
 }
 
-export async function openStack(namespace = 'test'): Promise<Stack> {
+export async function openStack(namespace = 'test', sharing: SharingPolicy = 'shared'): Promise<Stack> {
   mkdirSync(work, { recursive: true });
   const dir = mkdtempSync(join(work, 'transfer-'));
   const contentRoot = join(dir, 'content');
@@ -32,6 +33,7 @@ export async function openStack(namespace = 'test'): Promise<Stack> {
     path: join(dir, 'metadata.db'),
     blobs: await openLocalBlobs(contentRoot),
     drivers: [driver],
+    sharing,
     events: new EventExchange(),
     log: silentLog,
   });
@@ -43,6 +45,7 @@ export async function openStack(namespace = 'test'): Promise<Stack> {
     defaultSnapshotter: 'overlayfs',
     platform: hostPlatform(),
     contentRoot,
+    isolated: sharing === 'isolated',
   });
   const ctx = {
     signal: new AbortController().signal,

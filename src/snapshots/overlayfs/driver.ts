@@ -1,8 +1,9 @@
-import { chown, rm } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { chown, link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../async/context.ts';
-import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
-import { verifyLayerFile } from '../../layers/erofs/layer-file.ts';
+import { codeOf, failedPrecondition, invalidArgument, isKind } from '../../errors/error.ts';
+import { readLayerFile, verifyLayerFile } from '../../layers/erofs/layer-file.ts';
 import { withTempMount } from '../../sys/temp-mount.ts';
 import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
@@ -96,6 +97,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly capabilities: readonly string[];
   readonly root: string;
   readonly exports: Readonly<Record<string, string>>;
+  readonly share?: (from: number, to: number) => Promise<boolean>;
   readonly #userXattr: boolean;
   readonly #paths: SnapshotPaths;
   readonly #bodies: Bodies;
@@ -118,6 +120,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#stack = new LayerStack(paths, this.#bodies, { layers, mapped, idleMs, log });
     this.#claims = new LayerClaims(paths, (id) => this.#bodies.set(id, { directory: true, layer: true }));
     this.#writesLayers = mode !== 'directories';
+    if (this.#writesLayers) this.share = (from, to) => this.#share(from, to);
   }
 
   restore(standing: readonly DriverSnapshot[]): void {
@@ -171,6 +174,16 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     return { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
   }
 
+  /** A layer file goes by its number on disk. */
+  bodyOf(id: number): string | undefined {
+    try {
+      const { directory, layer } = this.#bodies.of(id);
+      return layer && !directory ? `layer ${statSync(this.#paths.layer(id)).ino}` : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   async verify(id: number, signal: AbortSignal): Promise<void> {
     if (this.#bodies.of(id).layer) await verifyLayerFile(this.#paths.layer(id), signal);
   }
@@ -211,6 +224,24 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     return this.#stack[Symbol.asyncDispose]();
   }
 
+  /** By a second name of the layer file, so that the last who has it takes it away. */
+  async #share(from: number, to: number): Promise<boolean> {
+    await using claim = await this.#claims.claim(to, { lower: [], lowest: false });
+    if (claim === undefined) return false;
+    try {
+      const { directory, layer } = this.#bodies.of(from);
+      if (directory || !layer) return false;
+      await link(this.#paths.layer(from), claim.path);
+      await readLayerFile(claim.path);
+    } catch (error) {
+      const why = isKind(error, 'data_loss') || unshared.has(codeOf(error));
+      if (why) return false;
+      throw error;
+    }
+    await claim.adopt();
+    return true;
+  }
+
   /** What mounts have to map. */
   #mapsOf({ labels }: DriverSnapshot): IdMaps | undefined {
     return this.#chowns ? undefined : idMapsOf(labels);
@@ -227,6 +258,9 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#bodies.forget(id);
   }
 }
+
+/** The other has just gone, or has as many names as a file may have. */
+const unshared: ReadonlySet<string | undefined> = new Set(['ENOENT', 'EMLINK']);
 
 const asFiles = (mounts: readonly Mount[]): ApplyTarget => ({
   mounts,
