@@ -23,6 +23,7 @@ import type { Storage } from '../storage/storage.ts';
 import { applyHere } from '../transfer/apply-here.ts';
 import { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
 import { type TransferParts, transferParts } from '../transfer/parts.ts';
+import { rebuildLayer } from '../transfer/rebuild-layer.ts';
 import { refetch } from '../transfer/refetch.ts';
 import { ensureUnpacked } from '../transfer/unpack.ts';
 import type { Config } from './config/config.ts';
@@ -99,6 +100,7 @@ export async function compose(
     containers,
     tasks,
     fetch: (ctx, repository, descriptor) => refetch(transfers, ctx, repository, descriptor),
+    rebuildLayer,
   });
   const checkpoints = new CheckpointFiles(layout.checkpoints, metadata.content);
   await checkpoints.sweep((namespace, id) => tasks.hasBundle(namespace, id));

@@ -206,7 +206,10 @@ export class SnapshotRecords implements Snapshotter {
     } catch (error) {
       if (!(error instanceof LostSnapshot)) throw error;
       const name = nameOf(this.#records.db, error.id) ?? String(error.id);
-      throw dataLoss(`snapshot ${name} is lost: ${error.finding}: remove its image and pull it again`, error);
+      throw dataLoss(
+        `snapshot ${name} is lost: ${error.finding}: remove its image and pull it again, or try berth fsck --repair`,
+        error,
+      );
     }
   }
 

@@ -1,4 +1,5 @@
 import type { ApplyTarget } from './apply-target.ts';
+import type { RebuildTarget } from './rebuild-target.ts';
 import type { Mount, SnapshotUsage } from './snapshotter.ts';
 
 /**
@@ -35,6 +36,8 @@ export interface SnapshotDriver {
   bodyOf?(id: number): string | undefined;
   /** Reads everything of a committed snapshot that can be held against a hash. @throws data_loss (what differs), aborted */
   verify?(id: number, signal: AbortSignal): Promise<void>;
+  /** Begins to make the layer file of a committed snapshot again. @throws failed_precondition where it has none to make */
+  rebuild?(snapshot: DriverSnapshot): Promise<RebuildTarget>;
   /** Idempotent. Never follows links, never crosses a mount. */
   remove(id: number): Promise<void>;
   /** The ids that have a directory. */

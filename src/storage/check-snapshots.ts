@@ -8,28 +8,21 @@ import { listMounts, type MountInfo } from '../sys/mountinfo.ts';
 import type { Step } from './check.ts';
 import { resourceOf } from './holdings.ts';
 import type { StorageParts } from './parts.ts';
+import { type CommittedRow, rebuild } from './rebuild.ts';
 
-interface Row {
-  id: number;
-  namespace: string;
-  snapshotter: string;
-  name: string;
-  parent: number | null;
-  kind: 'active' | 'view' | 'committed';
-  inodes: number | null;
-}
+type Row = CommittedRow & { readonly kind: 'active' | 'view' | 'committed' };
 
 /**
  * Recorded snapshots: is what they consist of there, and as much of it as when it was committed? Unless `quick`, layer
  * files are read and hashed again.
  */
 export async function* checkSnapshots(
-  { metadata }: StorageParts,
+  parts: StorageParts,
   ctx: Context,
   quick: boolean,
 ): AsyncGenerator<Step> {
-  const rows = metadata.db.all<Row>("SELECT * FROM snapshots WHERE state = 'ready' AND kind <> 'view'");
-  for (const row of rows) {
+  const { metadata } = parts;
+  for (const row of parentsFirst(metadata.db)) {
     const directory = metadata.directories.get(row.snapshotter);
     const message =
       directory &&
@@ -37,9 +30,19 @@ export async function* checkSnapshots(
         (quick ? undefined : await damageOf(ctx, directory, row)));
     if (message === undefined || !isRecorded(metadata.db, row.id)) continue;
     const resource = resourceOf(nodeOf('snapshot', row.namespace, `${row.snapshotter}/${row.name}`));
-    yield { fault: { kind: 'lost-snapshot', resource, message } };
+    const repair = row.kind === 'committed' && ((ctx: Context) => rebuild(parts, ctx, row));
+    yield { fault: { kind: 'lost-snapshot', resource, message, ...(repair && { repair }) } };
   }
 }
+
+/** What stands on another can only be made again when that is whole. */
+const parentsFirst = (db: Reader): Row[] =>
+  db.all<Row>(`
+    WITH RECURSIVE stacked (id, depth) AS (
+      SELECT id, 0 FROM snapshots WHERE parent IS NULL
+      UNION ALL SELECT s.id, depth + 1 FROM snapshots s JOIN stacked ON s.parent = stacked.id
+    ) SELECT s.* FROM snapshots s JOIN stacked USING (id)
+    WHERE state = 'ready' AND kind <> 'view' ORDER BY depth, id`);
 
 async function faultOf(db: Reader, { driver }: DirectoryKeeper, row: Row): Promise<string | undefined> {
   try {

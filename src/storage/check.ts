@@ -51,10 +51,11 @@ async function* steps(
   yield* checkReferences(parts);
   yield* orphanContent(parts);
   yield* orphanIngests(parts);
+  // Blobs before the snapshots that are made of them.
+  yield* checkContent(parts, ctx, holdings, quick);
   yield* checkSnapshots(parts, ctx, quick);
   yield* orphanSnapshots(parts);
   yield* checkMounts(parts);
-  yield* checkContent(parts, ctx, holdings, quick);
 }
 
 async function report(ctx: Context, { repair, ...fault }: Fault, wanted: boolean): Promise<Finding> {

@@ -2,6 +2,8 @@ import type { Context } from '../async/context.ts';
 import type { Containers } from '../containers/containers.ts';
 import type { Metadata } from '../metadata/metadata.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { DiffId } from '../oci/digest.ts';
+import type { LayerFileTarget } from '../snapshots/apply-target.ts';
 
 /** What storage is asked about, and who helps to put it right. */
 export interface StorageParts {
@@ -12,6 +14,15 @@ export interface StorageParts {
   readonly tasks: TaskList;
   /** The bytes of a blob out of the repository of an image, as `host/path`. */
   readonly fetch: (ctx: Context, repository: string, descriptor: Descriptor) => AsyncIterable<Uint8Array>;
+  /** Unpacks a blob to a layer file. @throws data_loss (another layer than it is to be) */
+  readonly rebuildLayer: (ctx: Context, layer: LayerToRebuild) => Promise<void>;
+}
+
+/** A layer file to make out of a blob. */
+export interface LayerToRebuild {
+  readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
+  readonly target: Pick<LayerFileTarget, 'path' | 'lower' | 'lowest'>;
+  readonly isIt: (diffId: DiffId) => boolean;
 }
 
 /** The tasks of the context's namespace. */

@@ -1,22 +1,24 @@
-import { statSync } from 'node:fs';
-import { chown, link, rm } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
+import { chown, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../../async/context.ts';
-import { codeOf, failedPrecondition, invalidArgument, isKind } from '../../errors/error.ts';
-import { readLayerFile, verifyLayerFile } from '../../layers/erofs/layer-file.ts';
+import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
+import { verifyLayerFile } from '../../layers/erofs/layer-file.ts';
 import { withTempMount } from '../../sys/temp-mount.ts';
 import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
 import { ensureDirectory, ensureDirectoryLike } from '../ensure-directory.ts';
 import type { LayerMode } from '../layer-mode.ts';
+import type { RebuildTarget } from '../rebuild-target.ts';
 import type { Mount, SnapshotUsage } from '../snapshotter.ts';
 import { Bodies } from './bodies.ts';
 import { chownTree } from './chown-tree.ts';
 import { readErofsFile } from './erofs-file.ts';
 import { type IdMaps, idMapsOf, rootOf } from './id-maps.ts';
 import { LayerClaims, writtenDirectory } from './layer-claims.ts';
-import { commitDirectory, commitLayer } from './layer-commit.ts';
+import { commitDirectory, commitLayer, syncLayer } from './layer-commit.ts';
+import { LayerLinks } from './layer-links.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { LayerStack } from './layer-stack.ts';
 import { type LayerSupport, probeLayers } from './layer-support.ts';
@@ -103,6 +105,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly #bodies: Bodies;
   readonly #stack: LayerStack;
   readonly #claims: LayerClaims;
+  readonly #links: LayerLinks;
   readonly #writesLayers: boolean;
   readonly #chowns: boolean;
 
@@ -119,6 +122,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#bodies = new Bodies(paths);
     this.#stack = new LayerStack(paths, this.#bodies, { layers, mapped, idleMs, log });
     this.#claims = new LayerClaims(paths, (id) => this.#bodies.set(id, { directory: true, layer: true }));
+    this.#links = new LayerLinks(paths, this.#bodies);
     this.#writesLayers = mode !== 'directories';
     if (this.#writesLayers) this.share = (from, to) => this.#share(from, to);
   }
@@ -188,6 +192,31 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     if (this.#bodies.of(id).layer) await verifyLayerFile(this.#paths.layer(id), signal);
   }
 
+  async rebuild({ id, parents, labels }: DriverSnapshot): Promise<RebuildTarget> {
+    const stands = existsSync(this.#paths.fs(id));
+    if (!this.#writesLayers || stands !== existsSync(this.#paths.layered(id)))
+      throw failedPrecondition('only layer files can be made again');
+    await ensureDirectory(this.#paths.directory(id), 0o700);
+    await using stack = new AsyncDisposableStack();
+    this.#stack.enter({ id, kind: 'view', parents, labels });
+    stack.defer(() => this.#stack.leave(id));
+    const lower = await this.#stack.directories(parents);
+    const claim = stack.use(this.#claims.reclaim(id, { lower, lowest: parents.length === 0 }));
+    const held = stack.move();
+    return {
+      ...claim,
+      take: (from, signal) => this.#links.link(from, claim.path, { signal }),
+      adopt: async () => {
+        await syncLayer(this.#paths, id, claim.path);
+        await claim.adopt();
+        await syncLayer(this.#paths, id);
+        this.#bodies.set(id, { directory: stands, layer: true });
+        await this.#stack.drop(id);
+      },
+      [Symbol.asyncDispose]: () => held.disposeAsync(),
+    };
+  }
+
   async remove(id: number): Promise<void> {
     this.#stack.leave(id);
     this.#bodies.forget(id);
@@ -227,17 +256,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   /** By a second name of the layer file, so that the last who has it takes it away. */
   async #share(from: number, to: number): Promise<boolean> {
     await using claim = await this.#claims.claim(to, { lower: [], lowest: false });
-    if (claim === undefined) return false;
-    try {
-      const { directory, layer } = this.#bodies.of(from);
-      if (directory || !layer) return false;
-      await link(this.#paths.layer(from), claim.path);
-      await readLayerFile(claim.path);
-    } catch (error) {
-      const why = isKind(error, 'data_loss') || unshared.has(codeOf(error));
-      if (why) return false;
-      throw error;
-    }
+    if (claim === undefined || !(await this.#links.link(from, claim.path))) return false;
     await claim.adopt();
     return true;
   }
@@ -258,9 +277,6 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#bodies.forget(id);
   }
 }
-
-/** The other has just gone, or has as many names as a file may have. */
-const unshared: ReadonlySet<string | undefined> = new Set(['ENOENT', 'EMLINK']);
 
 const asFiles = (mounts: readonly Mount[]): ApplyTarget => ({
   mounts,

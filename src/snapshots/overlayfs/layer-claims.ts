@@ -1,5 +1,5 @@
 import { readdir, rename, rm } from 'node:fs/promises';
-import { codeOf, notFound } from '../../errors/error.ts';
+import { codeOf, failedPrecondition, notFound } from '../../errors/error.ts';
 import { listMounts } from '../../sys/mountinfo.ts';
 import type { LayerFileTarget } from '../apply-target.ts';
 import type { Mount } from '../snapshotter.ts';
@@ -33,6 +33,14 @@ export class LayerClaims {
     if (await this.#isUnused(id).catch(() => false)) return this.#make(id, beneath);
     this.#claimed.delete(id);
     return undefined;
+  }
+
+  /** For a committed snapshot, whose layer file is to be made again. @throws failed_precondition (it is being made) */
+  reclaim(id: number, beneath: Pick<LayerFileTarget, 'lower' | 'lowest'>): LayerClaim {
+    if (this.#claimed.has(id))
+      throw failedPrecondition(`the layer file of snapshot ${id} is being made already`);
+    this.#claimed.add(id);
+    return this.#make(id, beneath);
   }
 
   async #isUnused(id: number): Promise<boolean> {

@@ -31,8 +31,7 @@ export async function commitLayer(paths: SnapshotPaths, id: number): Promise<Com
     await writeFile(paths.layered(id), '');
     own = (await commitDirectory(paths, id)).usage;
   }
-  await syncFile(paths.layer(id));
-  for (const path of [paths.directory(id), paths.snapshots]) await syncFile(path);
+  await syncLayer(paths, id);
   const { diskBytes, inodes } = await readErofsFile(paths.layer(id));
   const usage = { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
   return { usage, body: { directory, layer: true } };
@@ -56,6 +55,11 @@ async function isUntouched(fs: string): Promise<boolean> {
   if ((mode & 0o7777) !== 0o755 || uid !== 0 || gid !== 0) return false;
   if (listXattrs(fs).some((name) => !name.includes('.overlay.'))) return false;
   return (await readdir(fs)).length === 0;
+}
+
+/** A layer file, by default that of the snapshot, and the directories it is found by are on disk on return. */
+export async function syncLayer(paths: SnapshotPaths, id: number, layer = paths.layer(id)): Promise<void> {
+  for (const path of [layer, paths.directory(id), paths.snapshots]) await syncFile(path);
 }
 
 async function syncFile(path: string): Promise<void> {
