@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { internal } from '../errors/error.ts';
-import { type Encoding, frameMessage, MessageSplitter, type ReceivedMessage } from './grpc-frame.ts';
+import { type Encoding, MessageSplitter, type ReceivedMessage } from './grpc-frame.ts';
 import { inflate } from './grpc-inflate.ts';
 import { Code, type WireStatus } from './status.ts';
 
@@ -72,17 +72,15 @@ export class GrpcExchange {
     this.#stream.respond(answerHeaders, { ...noDate, waitForTrailers: true });
   }
 
-  /** Sends a message; waits while the client does not take what was sent. @throws resource_exhausted, the signal's reason */
-  async send(message: Uint8Array): Promise<void> {
-    const frame = frameMessage(message);
+  /** Sends a frame; waits while the client does not take what was sent. @throws the signal's reason */
+  async send(frame: Buffer): Promise<void> {
     this.signal.throwIfAborted();
     this.open();
     if (!this.#stream.write(frame)) await once(this.#stream, 'drain', { signal: this.signal });
   }
 
-  /** Sends the one message of an answer and ends well. @throws resource_exhausted: nothing was sent */
-  reply(message: Uint8Array): void {
-    const frame = frameMessage(message);
+  /** Sends the one frame of an answer and ends well. */
+  reply(frame: Buffer): void {
     if (this.#isOver) return;
     this.open();
     this.#end({ code: Code.ok, message: '' }, frame);

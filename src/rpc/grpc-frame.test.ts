@@ -1,13 +1,31 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { isKind } from '../errors/error.ts';
-import { frameMessage, MessageSplitter, parseEncoding } from './grpc-frame.ts';
+import { ReadContentResponseSchema } from '../gen/containerd/services/content/v1/content_pb.ts';
+import { frameEncoder, MessageSplitter, parseEncoding } from './grpc-frame.ts';
 import { inflate } from './grpc-inflate.ts';
 import { httpRefusal, parseTimeout } from './grpc-request.ts';
 
 describe('messages on the wire', () => {
-  const frames = Buffer.concat([0, 1, 70_000].map((size) => frameMessage(Buffer.alloc(size, size))));
+  const prefix = (flag: number, length: number) => {
+    const bytes = Buffer.alloc(5, flag);
+    bytes.writeUInt32BE(length, 1);
+    return bytes;
+  };
+  const frames = Buffer.concat([0, 1, 70_000].flatMap((size) => [prefix(0, size), Buffer.alloc(size, size)]));
+  const encode = frameEncoder(ReadContentResponseSchema);
+
+  it('stand behind a prefix with their length', () => {
+    const data = new Uint8Array(300).fill(7);
+    const message = toBinary(
+      ReadContentResponseSchema,
+      create(ReadContentResponseSchema, { offset: 9n, data }),
+    );
+    assert.deepEqual(encode({ offset: 9n, data }), Buffer.concat([prefix(0, message.length), message]));
+    assert.deepEqual(encode({}), prefix(0, 0));
+  });
 
   it('come out as they went in, however they are cut', () => {
     for (const size of [1, 4, 5, 6, 7, 1000, frames.length]) {
@@ -25,11 +43,6 @@ describe('messages on the wire', () => {
   });
 
   it('are refused by their prefix, before their bytes are held', () => {
-    const prefix = (flag: number, length: number) => {
-      const bytes = Buffer.alloc(5, flag);
-      bytes.writeUInt32BE(length, 1);
-      return bytes;
-    };
     for (const [bytes, kind] of [
       [prefix(0, 16 * 2 ** 20 + 1), 'resource_exhausted'],
       [prefix(0, 0xffffffff), 'resource_exhausted'],
@@ -41,7 +54,7 @@ describe('messages on the wire', () => {
       );
     assert.deepEqual(new MessageSplitter().push(prefix(0, 16 * 2 ** 20)), []);
     assert.throws(
-      () => frameMessage(new Uint8Array(16 * 2 ** 20 + 1)),
+      () => encode({ data: new Uint8Array(16 * 2 ** 20) }),
       (e) => isKind(e, 'resource_exhausted'),
     );
   });

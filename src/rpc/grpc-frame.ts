@@ -1,6 +1,7 @@
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import { internal, notImplemented, resourceExhausted } from '../errors/error.ts';
 import { ByteQueue } from './byte-queue.ts';
-import { maxMessageBytes } from './codec.ts';
+import { encoder, maxMessageBytes } from './codec.ts';
 
 /** Before each message: one byte that says whether it is compressed, four with its length (grpc/doc/PROTOCOL-HTTP2.md). */
 const prefixBytes = 5;
@@ -11,18 +12,20 @@ export interface ReceivedMessage {
   readonly bytes: Buffer;
 }
 
-/** A message with its prefix, not compressed. @throws resource_exhausted over 16 MiB */
-export function frameMessage(message: Uint8Array): Buffer {
-  const { length } = message;
-  if (length > maxMessageBytes)
-    throw resourceExhausted(
-      `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,
-    );
-  const frame = Buffer.allocUnsafe(prefixBytes + length);
-  frame[0] = 0;
-  frame.writeUInt32BE(length, 1);
-  frame.set(message, prefixBytes);
-  return frame;
+/** Message ▶ its frame, not compressed. @throws resource_exhausted over 16 MiB */
+export function frameEncoder<D extends DescMessage>(desc: D): (message: MessageInitShape<D>) => Buffer {
+  const encode = encoder(desc, prefixBytes);
+  return (message) => {
+    const frame = encode(message);
+    const length = frame.length - prefixBytes;
+    if (length > maxMessageBytes)
+      throw resourceExhausted(
+        `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,
+      );
+    frame[0] = 0;
+    frame.writeUInt32BE(length, 1);
+    return frame;
+  };
 }
 
 /** Cuts what comes in into messages of at most 16 MiB. Holds no more than one message and the chunk given last. */

@@ -1,8 +1,9 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import { internal, messageOf, notImplemented } from '../errors/error.ts';
-import { decoder, encoder } from './codec.ts';
+import { decoder } from './codec.ts';
 import type { GrpcExchange } from './grpc-exchange.ts';
+import { frameEncoder } from './grpc-frame.ts';
 
 type Fn = (request: unknown, ctx: Context) => unknown;
 
@@ -11,7 +12,7 @@ export type Handler = (exchange: GrpcExchange, ctx: Context) => Promise<void>;
 
 /** The handler of a method's implementation, by its kind. */
 export function handlerOf(method: DescMethod, fn: Fn): Handler {
-  const wire: Wire = { decode: decoder(method.input), encode: encoder(method.output) };
+  const wire: Wire = { decode: decoder(method.input), encode: frameEncoder(method.output) };
   const makers: Record<DescMethod['methodKind'], Handler> = {
     unary: async (exchange, ctx) => {
       const request = await onlyRequest(exchange, wire);
@@ -31,7 +32,8 @@ export function handlerOf(method: DescMethod, fn: Fn): Handler {
 
 interface Wire {
   readonly decode: (bytes: Uint8Array) => unknown;
-  readonly encode: (message: never) => Uint8Array;
+  /** To a frame. */
+  readonly encode: (message: never) => Buffer;
 }
 
 async function onlyRequest(exchange: GrpcExchange, wire: Wire): Promise<unknown> {

@@ -3,9 +3,8 @@
 // usage: node read-and-stop.ts SOCKET NAMESPACE DIGEST CALLS
 import { connect } from 'node:http2';
 import { connect as dial } from 'node:net';
-import { create, toBinary } from '@bufbuild/protobuf';
 import { ReadContentRequestSchema } from '../../src/gen/containerd/services/content/v1/content_pb.ts';
-import { frameMessage } from '../../src/rpc/grpc-frame.ts';
+import { frameEncoder } from '../../src/rpc/grpc-frame.ts';
 
 const [socket = '', namespace = '', digest = '', calls = '1'] = process.argv.slice(2);
 const allBytes = 2 ** 31 - 1;
@@ -16,9 +15,7 @@ const headers = {
   te: 'trailers',
   'containerd-namespace': namespace,
 };
-const request = frameMessage(
-  toBinary(ReadContentRequestSchema, create(ReadContentRequestSchema, { digest })),
-);
+const request = frameEncoder(ReadContentRequestSchema)({ digest });
 const session = connect('http://localhost', {
   createConnection: () => dial(socket),
   settings: { initialWindowSize: allBytes },
