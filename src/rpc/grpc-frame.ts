@@ -15,17 +15,22 @@ export interface ReceivedMessage {
 /** Message ▶ its frame, not compressed. @throws resource_exhausted over 16 MiB */
 export function frameEncoder<D extends DescMessage>(desc: D): (message: MessageInitShape<D>) => Buffer {
   const encode = encoder(desc, prefixBytes);
-  return (message) => {
-    const frame = encode(message);
-    const length = frame.length - prefixBytes;
-    if (length > maxMessageBytes)
-      throw resourceExhausted(
-        `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,
-      );
-    frame[0] = 0;
-    frame.writeUInt32BE(length, 1);
-    return frame;
-  };
+  return (message) => withPrefix(encode(message));
+}
+
+/** As {@link frameEncoder}, of a message that is encoded already. */
+export const frameMessage = (message: Uint8Array): Buffer =>
+  withPrefix(Buffer.concat([Buffer.alloc(prefixBytes), message]));
+
+function withPrefix(frame: Buffer): Buffer {
+  const length = frame.length - prefixBytes;
+  if (length > maxMessageBytes)
+    throw resourceExhausted(
+      `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,
+    );
+  frame[0] = 0;
+  frame.writeUInt32BE(length, 1);
+  return frame;
 }
 
 /** Cuts what comes in into messages of at most 16 MiB. Holds no more than one message and the chunk given last. */

@@ -1,45 +1,27 @@
-import { connect, type Socket } from 'node:net';
-import {
-  create,
-  type DescMessage,
-  type DescService,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from '@bufbuild/protobuf';
+import type { Socket } from 'node:net';
+import { create, type DescService, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import { messageOf, unavailable } from '../errors/error.ts';
 import { RequestSchema, type Response, ResponseSchema } from '../gen/ttrpc/ttrpc_pb.ts';
-import { decoder, encoder } from './codec.ts';
 import { fromStatus } from './status.ts';
 import { encodeFrame, FrameFlag, FrameReader, FrameType } from './ttrpc-frame.ts';
 import { ttrpcNamespaceHeader } from './ttrpc-server.ts';
-
-type UnaryClient<M> = M extends {
-  methodKind: 'unary';
-  input: infer I extends DescMessage;
-  output: infer O extends DescMessage;
-}
-  ? (request: MessageInitShape<I>, ctx: Context, timeoutMs?: number) => Promise<MessageShape<O>>
-  : never;
-
-/** A function for each unary method of a service, by its generated name. */
-export type TtrpcServiceClient<S extends DescService> = {
-  [K in keyof S['method']]: UnaryClient<S['method'][K]>;
-};
-
-/** Deadline of a call that names none. */
-const defaultTimeoutMs = 60_000;
+import {
+  answerWithin,
+  defaultTimeoutMs,
+  type UnaryClient,
+  type UnaryServiceClient,
+  unaryService,
+} from './unary-client.ts';
+import { connectUnix } from './unix-connect.ts';
 
 interface Call {
   resolve(response: Response): void;
   reject(error: unknown): void;
 }
 
-/** One connection to a ttrpc server. Any number of calls share it; when it ends, all of them fail `unavailable`. */
-export class TtrpcClient implements Disposable {
-  /** Settles (never rejects) when the connection is gone, whoever ended it. */
+/** One connection to a ttrpc server. */
+export class TtrpcClient implements UnaryClient {
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
@@ -56,9 +38,8 @@ export class TtrpcClient implements Disposable {
   }
 
   /**
-   * One call with an undecoded payload. The deadline goes along in the request; an abort of `ctx.signal` frees the
-   * caller at once (ttrpc has no cancel message, so the server goes on until its deadline or the connection's end).
-   * @throws what the server answered; aborted (deadline, signal); unavailable (connection gone)
+   * The deadline goes along in the request; an abort of `ctx.signal` frees the caller at once (ttrpc has no cancel
+   * message, so the server goes on until its deadline or the connection's end).
    */
   async call(
     service: string,
@@ -86,17 +67,8 @@ export class TtrpcClient implements Disposable {
     return response.payload;
   }
 
-  /** The typed client of a service over this connection; `name` where it goes by another one. */
-  service<S extends DescService>(desc: S, name: string = desc.typeName): TtrpcServiceClient<S> {
-    const methods: Record<string, unknown> = {};
-    for (const method of desc.methods) {
-      if (method.methodKind !== 'unary') continue;
-      const encode = encoder(method.input);
-      const decode = decoder(method.output);
-      methods[method.localName] = async (request: never, ctx: Context, timeoutMs?: number) =>
-        decode(await this.call(name, method.name, encode(request), ctx, timeoutMs));
-    }
-    return methods as TtrpcServiceClient<S>;
+  service<S extends DescService>(desc: S, name?: string): UnaryServiceClient<S> {
+    return unaryService(this, desc, name);
   }
 
   close(): void {
@@ -113,17 +85,11 @@ export class TtrpcClient implements Disposable {
   }
 
   async #response(streamId: number, name: string, signal: AbortSignal, timeoutMs: number): Promise<Response> {
-    const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    this.#calls.set(streamId, { resolve, reject });
-    const onAbort = () => reject(signal.reason);
-    const expire = () => reject(new DOMException(`${name}: context deadline exceeded`, 'TimeoutError'));
-    const timer = setTimeout(expire, timeoutMs);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const answer = Promise.withResolvers<Response>();
+    this.#calls.set(streamId, answer);
     try {
-      return await promise;
+      return await answerWithin(answer, name, signal, timeoutMs);
     } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
       this.#calls.delete(streamId);
     }
   }
@@ -147,18 +113,5 @@ export class TtrpcClient implements Disposable {
 }
 
 /** Connects to a ttrpc server on a path socket. @throws unavailable (nobody there, or not within `timeoutMs`) */
-export async function connectTtrpc(path: string, timeoutMs = 5_000): Promise<TtrpcClient> {
-  const socket = connect({ path });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-  socket.once('connect', resolve).once('error', reject);
-  try {
-    await promise;
-    return new TtrpcClient(socket);
-  } catch (error) {
-    socket.destroy();
-    throw unavailable(`connect to ${path}: ${messageOf(error)}`, error);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+export const connectTtrpc = async (path: string, timeoutMs?: number): Promise<TtrpcClient> =>
+  new TtrpcClient(await connectUnix(path, timeoutMs));

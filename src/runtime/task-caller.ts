@@ -1,9 +1,9 @@
 import type { Task } from '../gen/containerd/task/v3/task_pb.ts';
-import type { TtrpcServiceClient } from '../rpc/ttrpc-client.ts';
+import type { UnaryServiceClient } from '../rpc/unary-client.ts';
 import type { TaskExit } from './task.ts';
 
 /** containerd's task API as a shim serves it. */
-export type TaskClient = TtrpcServiceClient<typeof Task>;
+export type TaskClient = UnaryServiceClient<typeof Task>;
 
 /** Whoever runs a task, berth-shim or a shim of others. The `id` of a call is the task's, for errors. */
 export interface TaskCaller {

@@ -1,27 +1,31 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
-import { silentLog } from '../../src/async/context.ts';
+import { type Context, silentLog } from '../../src/async/context.ts';
 import { failedPrecondition, unknown } from '../../src/errors/error.ts';
 import { BootstrapResultSchema } from '../../src/gen/containerd/runtime/bootstrap/v1/bootstrap_pb.ts';
 import { Sandbox } from '../../src/gen/containerd/runtime/sandbox/v1/sandbox_pb.ts';
 import { DeleteResponseSchema, Task } from '../../src/gen/containerd/task/v3/task_pb.ts';
+import { GrpcServer } from '../../src/rpc/grpc-server.ts';
 import { bindService } from '../../src/rpc/service.ts';
 import { connectTtrpc } from '../../src/rpc/ttrpc-client.ts';
 import { rawService, TtrpcServer } from '../../src/rpc/ttrpc-server.ts';
+import { listenUnix } from '../../src/rpc/unix-listener.ts';
 
 /**
  * A shim that serves the sandbox API: its containers are those of containerd-shim-runc-v2, one process for all of a
- * sandbox, to which the task API is passed on byte for byte. Usage: pod-shim.ts SHIM-RUNC-V2 ARGS-OF-CONTAINERD… start|delete
+ * sandbox, to which the task API is passed on. Usage: pod-shim.ts SHIM-RUNC-V2 ARGS-OF-CONTAINERD… start|delete
  * What is asked of it is left in the bundle's file `calls`. Annotations: `fail=<method>` makes that method fail.
  */
 const [runc = '', ...args] = process.argv.slice(2);
 const action = args.at(-1);
 const id = args[args.indexOf('-id') + 1] ?? '';
 const bundle = process.cwd();
+/** What it speaks to the daemon: `grpc` where POD_SHIM_PROTOCOL says so. */
+const protocol = process.env.POD_SHIM_PROTOCOL ?? 'ttrpc';
 const socket = join(
   process.env.POD_SHIM_SOCKETS ?? bundle,
   createHash('sha256').update(bundle).digest('hex').slice(0, 16),
@@ -38,6 +42,8 @@ function start(): void {
     process.exit(1);
   }
   const { address } = fromBinary(BootstrapResultSchema, inner.stdout);
+  // That of a shim of the same sandbox that was killed.
+  rmSync(socket, { force: true });
   const log = openSync(join(bundle, 'pod-shim.log'), 'a');
   const child = spawn(process.execPath, [import.meta.filename, runc, '-id', id, address], {
     detached: true,
@@ -48,7 +54,7 @@ function start(): void {
   const until = Date.now() + 20_000;
   while (!existsSync(socket) && Date.now() < until)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  process.stdout.write(JSON.stringify({ version: 3, address: `unix://${socket}`, protocol: 'ttrpc' }));
+  process.stdout.write(JSON.stringify({ version: 3, address: `unix://${socket}`, protocol }));
 }
 
 function remove(): void {
@@ -122,16 +128,19 @@ async function serve(innerAddress: string): Promise<void> {
   });
   const { signal } = new AbortController();
   const caller = { kind: 'test' } as const;
-  const passOn = Task.methods.map(
-    (method) =>
-      [
-        method.name,
-        (payload: Uint8Array, ctx: Parameters<typeof inner.call>[3]) =>
-          inner.call(Task.typeName, method.name, payload, ctx, 600_000),
-      ] as const,
-  );
-  const tasks = { name: Task.typeName, methods: new Map(passOn) };
-  const server = new TtrpcServer({ services: [rawService(sandbox), tasks], log: silentLog });
-  await server.listen(socket);
+  const passOn = Task.methods.map((method) => {
+    const { input, output, localName, name } = method;
+    const call = async (request: Message, ctx: Context) =>
+      fromBinary(output, await inner.call(Task.typeName, name, toBinary(input, request), ctx, 600_000));
+    return [localName, call] as const;
+  });
+  const tasks = { desc: Task, impl: Object.fromEntries(passOn) };
+  if (protocol === 'grpc') {
+    const server = new GrpcServer([sandbox, tasks]);
+    await listenUnix(socket, (connection) => server.accept(connection));
+  } else {
+    const services = [rawService(sandbox), rawService(tasks)];
+    await new TtrpcServer({ services, log: silentLog }).listen(socket);
+  }
   void inner.closed.then(() => process.exit(0));
 }

@@ -64,10 +64,7 @@ before(async () => {
   daemon = await startDaemon();
   makeRootfs(join(daemon.dir, 'r'));
   mkdirSync(join(daemon.dir, 'bin'));
-  shim = join(daemon.dir, 'bin/containerd-shim-pod-v1');
-  const own = join(import.meta.dirname, 'pod-shim.ts');
-  const words = `export POD_SHIM_SOCKETS=${daemon.dir}\nexec ${process.execPath} ${own} ${shim2} "$@"`;
-  writeFileSync(shim, `#!/bin/sh\n${words}\n`, { mode: 0o755 });
+  shim = podShim('ttrpc');
   open();
 });
 after(async () => {
@@ -75,6 +72,16 @@ after(async () => {
   await daemon[Symbol.asyncDispose]();
   removeCgroups([namespace]);
 });
+
+/** The program of a sandbox shim that speaks the protocol to the daemon. */
+function podShim(protocol: 'ttrpc' | 'grpc'): string {
+  const file = join(daemon.dir, `bin/containerd-shim-${protocol}pod-v1`);
+  const own = join(import.meta.dirname, 'pod-shim.ts');
+  const environment = `POD_SHIM_SOCKETS=${daemon.dir} POD_SHIM_PROTOCOL=${protocol}`;
+  const words = `${environment} exec ${process.execPath} ${own} ${shim2} "$@"`;
+  writeFileSync(file, `#!/bin/sh\n${words}\n`, { mode: 0o755 });
+  return file;
+}
 
 const sandboxer = 'shim';
 const specType = 'types.containerd.io/opencontainers/runtime-spec/1/Spec';
@@ -217,117 +224,127 @@ describe('A-10: sandbox store', () => {
   });
 });
 
-describe('A-10: sandbox controller', () => {
-  test('a sandbox lives: create, start, status, platform, metrics, stop, wait, shutdown; its events come in order', async () => {
-    const started = await startSandbox('life');
-    assert.ok(started.pid > 0);
-    assert.equal(started.address, `unix://${join(daemon.dir, started.address.split('/').at(-1) ?? '')}`);
-    assert.equal(started.version, 3);
-    const on = { sandboxId: 'life', sandboxer };
-    const status = await controller.status({ ...on, verbose: true });
-    assert.deepEqual(
-      [status.state, status.pid, { ...status.info }],
-      ['READY', started.pid, { of: 'pod-shim' }],
-    );
-    assert.equal((await controller.platform(on)).platform?.architecture, 'pod');
-    assert.equal((await controller.metrics(on)).metrics?.data?.typeUrl, 'pod/metrics');
-    await controller.update({ ...on, sandbox: sandboxOf('life'), fields: ['labels'] });
-    const waiting = controller.wait(on);
-    await controller.stop({ ...on, timeoutSecs: 3 });
-    assert.equal((await waiting).exitStatus, 7);
-    assert.deepEqual(
-      calls('life').filter((line) => line !== 'status'),
-      ['create', 'netns /proc/self/ns/net', 'start', 'stop', 'timeout 3'],
-    );
-    await controller.shutdown(on);
-    await until(() => shims().length === 0, 'the end of the shim');
-    assert.equal(existsSync(bundleOf('life')), false);
-    assert.equal((await controller.status(on)).state, '');
-    const own = () => topics.filter((line) => line.split(' ')[1] === 'life');
-    await until(() => own().length >= 3, 'three events');
-    assert.deepEqual(own(), ['/sandboxes/create life', '/sandboxes/start life', '/sandboxes/exit life 7']);
-  });
-
-  test('ctr sandboxes run, ls, rm; a container with its id runs in its shim, over a kill -9 of the daemon', async () => {
-    const ctr = (...args: string[]) =>
-      output(ctr2, ['-a', daemon.address, '-n', namespace, 'sandboxes', ...args]);
-    const config = join(daemon.dir, 'pod.json');
-    writeFileSync(config, '{"metadata":{"name":"p","uid":"u","namespace":"n"}}');
-    await ctr('run', '--runtime', shim, config, 'pod');
-    assert.match(await ctr('ls'), new RegExp(`\npod .*${shim}`));
-    await runIn('pod', 'c1');
-    assert.equal(shims().length, 2, 'the container started no shim of its own');
-    await restart();
-    assert.equal((await controller.status({ sandboxId: 'pod', sandboxer })).state, 'READY');
-    const tasks = createClient(Tasks, channel);
-    assert.equal((await tasks.get({ containerId: 'c1' })).process?.status, 2);
-    await tasks.kill({ containerId: 'c1', signal: 9 });
-    assert.equal((await tasks.wait({ containerId: 'c1' })).exitStatus, 137);
-    await tasks.delete({ containerId: 'c1' });
-    assert.equal(
-      (await controller.status({ sandboxId: 'pod', sandboxer })).state,
-      'READY',
-      'it outlives its container',
-    );
-    await runIn('pod', 'c2', '/nope').then(
-      () => assert.fail('it cannot run'),
-      (error) => assert.match(String(error), /failed to create shim task: .*"\/nope"/),
-    );
-    await runIn('pod', 'c3');
-    await tasks.kill({ containerId: 'c3', signal: 9 });
-    await tasks.wait({ containerId: 'c3' });
-    await tasks.delete({ containerId: 'c3' });
-    await ctr('rm', 'pod');
-    await until(() => shims().length === 0, 'the end of the shim');
-    assert.deepEqual((await store.list({})).list, []);
-  });
-
-  async function runIn(sandbox: string, id: string, program = '/bin/sleep'): Promise<void> {
-    const namespaces = ['pid', 'mount', 'ipc', 'uts'].map((type) => ({ type }));
-    const spec = {
-      ociVersion: '1.0.2',
-      process: { user: { uid: 0, gid: 0 }, args: [program, '1000'], cwd: '/' },
-      root: { path: join(daemon.dir, 'r'), readonly: false },
-      mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
-      linux: { namespaces, cgroupsPath: `/${namespace}/${id}` },
-    };
-    const value = Buffer.from(JSON.stringify(spec));
-    const container = { id, sandbox, runtime: { name: shim }, spec: { typeUrl: specType, value } };
-    await createClient(Containers, channel).create({ container });
-    const tasks = createClient(Tasks, channel);
-    await tasks.create({ containerId: id });
-    await tasks.start({ containerId: id });
-  }
-
-  test('a shim that dies takes its sandbox along, and its exit is told once', async () => {
-    const { pid } = await startSandbox('dies');
-    await restart();
-    process.kill(pid, 'SIGKILL');
-    await until(() => !existsSync(bundleOf('dies')), 'the end of the sandbox');
-    const exits = () => topics.filter((line) => line.startsWith('/sandboxes/exit dies'));
-    await until(() => exits().length > 0, 'its exit');
-    assert.deepEqual(exits(), ['/sandboxes/exit dies 255']);
-    await until(() => shims().length === 0, 'the end of the shim');
-    assert.equal(await failureOf(controller.wait({ sandboxId: 'dies', sandboxer })), 'not_found | not found');
-  });
-
-  test('one that cannot be created or started leaves nothing', async () => {
-    for (const method of ['create', 'start']) {
-      const id = `fails-${method}`;
-      const make = async () => {
-        const annotations = { fail: method };
-        await controller.create({ sandboxId: id, sandboxer, sandbox: sandboxOf(id), annotations });
-        await controller.start({ sandboxId: id, sandboxer });
-      };
-      assert.match(
-        await failureOf(make()),
-        new RegExp(`^unknown \\| .*failed to ${method} sandbox ${id}: ${method} was told to fail$`),
+for (const protocol of ['ttrpc', 'grpc'] as const)
+  describe(`A-10: sandbox controller, a shim that speaks ${protocol}`, () => {
+    before(() => {
+      shim = podShim(protocol);
+      topics.length = 0;
+    });
+    test('a sandbox lives: create, start, status, platform, metrics, stop, wait, shutdown; its events come in order', async () => {
+      const started = await startSandbox('life');
+      assert.ok(started.pid > 0);
+      assert.equal(started.address, `unix://${join(daemon.dir, started.address.split('/').at(-1) ?? '')}`);
+      assert.equal(started.version, 3);
+      const on = { sandboxId: 'life', sandboxer };
+      const status = await controller.status({ ...on, verbose: true });
+      assert.deepEqual(
+        [status.state, status.pid, { ...status.info }],
+        ['READY', started.pid, { of: 'pod-shim' }],
       );
+      assert.equal((await controller.platform(on)).platform?.architecture, 'pod');
+      assert.equal((await controller.metrics(on)).metrics?.data?.typeUrl, 'pod/metrics');
+      await controller.update({ ...on, sandbox: sandboxOf('life'), fields: ['labels'] });
+      const waiting = controller.wait(on);
+      await controller.stop({ ...on, timeoutSecs: 3 });
+      assert.equal((await waiting).exitStatus, 7);
+      assert.deepEqual(
+        calls('life').filter((line) => line !== 'status'),
+        ['create', 'netns /proc/self/ns/net', 'start', 'stop', 'timeout 3'],
+      );
+      await controller.shutdown(on);
       await until(() => shims().length === 0, 'the end of the shim');
-      assert.equal(existsSync(bundleOf(id)), false);
+      assert.equal(existsSync(bundleOf('life')), false);
+      assert.equal((await controller.status(on)).state, '');
+      const own = () => topics.filter((line) => line.split(' ')[1] === 'life');
+      await until(() => own().length >= 3, 'three events');
+      assert.deepEqual(own(), ['/sandboxes/create life', '/sandboxes/start life', '/sandboxes/exit life 7']);
+    });
+
+    test('ctr sandboxes run, ls, rm; a container with its id runs in its shim, over a kill -9 of the daemon', async () => {
+      const ctr = (...args: string[]) =>
+        output(ctr2, ['-a', daemon.address, '-n', namespace, 'sandboxes', ...args]);
+      const config = join(daemon.dir, 'pod.json');
+      writeFileSync(config, '{"metadata":{"name":"p","uid":"u","namespace":"n"}}');
+      await ctr('run', '--runtime', shim, config, 'pod');
+      assert.match(await ctr('ls'), new RegExp(`\npod .*${shim}`));
+      await runIn('pod', `${protocol}-c1`);
+      assert.equal(shims().length, 2, 'the container started no shim of its own');
+      await restart();
+      assert.equal((await controller.status({ sandboxId: 'pod', sandboxer })).state, 'READY');
+      const tasks = createClient(Tasks, channel);
+      assert.equal((await tasks.get({ containerId: `${protocol}-c1` })).process?.status, 2);
+      await tasks.kill({ containerId: `${protocol}-c1`, signal: 9 });
+      assert.equal((await tasks.wait({ containerId: `${protocol}-c1` })).exitStatus, 137);
+      await tasks.delete({ containerId: `${protocol}-c1` });
+      assert.equal(
+        (await controller.status({ sandboxId: 'pod', sandboxer })).state,
+        'READY',
+        'it outlives its container',
+      );
+      await runIn('pod', `${protocol}-c2`, '/nope').then(
+        () => assert.fail('it cannot run'),
+        (error) => assert.match(String(error), /failed to create shim task: .*"\/nope"/),
+      );
+      await runIn('pod', `${protocol}-c3`);
+      await tasks.kill({ containerId: `${protocol}-c3`, signal: 9 });
+      await tasks.wait({ containerId: `${protocol}-c3` });
+      await tasks.delete({ containerId: `${protocol}-c3` });
+      await ctr('rm', 'pod');
+      await until(() => shims().length === 0, 'the end of the shim');
+      assert.deepEqual((await store.list({})).list, []);
+    });
+
+    async function runIn(sandbox: string, id: string, program = '/bin/sleep'): Promise<void> {
+      const namespaces = ['pid', 'mount', 'ipc', 'uts'].map((type) => ({ type }));
+      const spec = {
+        ociVersion: '1.0.2',
+        process: { user: { uid: 0, gid: 0 }, args: [program, '1000'], cwd: '/' },
+        root: { path: join(daemon.dir, 'r'), readonly: false },
+        mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+        linux: { namespaces, cgroupsPath: `/${namespace}/${id}` },
+      };
+      const value = Buffer.from(JSON.stringify(spec));
+      const container = { id, sandbox, runtime: { name: shim }, spec: { typeUrl: specType, value } };
+      await createClient(Containers, channel).create({ container });
+      const tasks = createClient(Tasks, channel);
+      await tasks.create({ containerId: id });
+      await tasks.start({ containerId: id });
     }
+
+    test('a shim that dies takes its sandbox along, and its exit is told once', async () => {
+      const { pid } = await startSandbox('dies');
+      await restart();
+      process.kill(pid, 'SIGKILL');
+      await until(() => !existsSync(bundleOf('dies')), 'the end of the sandbox');
+      const exits = () => topics.filter((line) => line.startsWith('/sandboxes/exit dies'));
+      await until(() => exits().length > 0, 'its exit');
+      assert.deepEqual(exits(), ['/sandboxes/exit dies 255']);
+      await until(() => shims().length === 0, 'the end of the shim');
+      assert.equal(
+        await failureOf(controller.wait({ sandboxId: 'dies', sandboxer })),
+        'not_found | not found',
+      );
+    });
+
+    test('one that cannot be created or started leaves nothing', async () => {
+      for (const method of ['create', 'start']) {
+        const id = `fails-${method}`;
+        const make = async () => {
+          const annotations = { fail: method };
+          await controller.create({ sandboxId: id, sandboxer, sandbox: sandboxOf(id), annotations });
+          await controller.start({ sandboxId: id, sandboxer });
+        };
+        assert.match(
+          await failureOf(make()),
+          new RegExp(`^unknown \\| .*failed to ${method} sandbox ${id}: ${method} was told to fail$`),
+        );
+        await until(() => shims().length === 0, 'the end of the shim');
+        assert.equal(existsSync(bundleOf(id)), false);
+      }
+    });
   });
 
+describe('A-10: sandbox controller', () => {
   const on = (name: string, sandboxId = 'q') => ({ sandboxId, sandboxer: name });
   const create = (sandboxId: string, runtime: string) =>
     controller.create({ sandboxId, sandboxer, sandbox: { ...sandboxOf(sandboxId, runtime) } });

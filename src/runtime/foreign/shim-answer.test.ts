@@ -18,6 +18,11 @@ for (const [what, output, version] of [
     assert.deepEqual(parseShimAnswer(output), { version, path });
   });
 
+test('a shim may speak gRPC', () => {
+  const answer = result({ version: 3, address: `unix://${path}`, protocol: 'GRPC' });
+  assert.deepEqual(parseShimAnswer(answer), { version: 3, path, protocol: 'grpc' });
+});
+
 const hostile: readonly (readonly [string, Uint8Array, string, RegExp])[] = [
   ['nothing', new Uint8Array(), 'unknown', /printed no address: ""/],
   ['words', Buffer.from('panic: oops\n\x1b[2J'), 'unknown', /printed no address: "panic: oops \[2J"/],
@@ -31,9 +36,15 @@ const hostile: readonly (readonly [string, Uint8Array, string, RegExp])[] = [
   ],
   [
     'another protocol',
-    result({ version: 3, address: `unix://${path}`, protocol: 'grpc' }),
+    result({ version: 3, address: `unix://${path}`, protocol: 'http' }),
     'not_implemented',
-    /speaks "grpc"/,
+    /speaks "http"/,
+  ],
+  [
+    'version 2 over gRPC',
+    result({ version: 2, address: `unix://${path}`, protocol: 'grpc' }),
+    'not_implemented',
+    /version \(2\) over grpc/,
   ],
   ['a virtual socket', Buffer.from('vsock://3:1024'), 'not_implemented', /no unix:\/\/ path/],
   ['a relative path', Buffer.from('unix://run/x'), 'not_implemented', /no unix:\/\/ path/],

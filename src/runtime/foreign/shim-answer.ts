@@ -6,8 +6,10 @@ import { printable } from './run-program.ts';
 /** Where a shim serves, and which version of the task API: 2 or 3. */
 export interface ShimEndpoint {
   readonly version: 2 | 3;
-  /** Path of a unix socket that speaks ttrpc. */
+  /** Path of a unix socket. */
   readonly path: string;
+  /** What is spoken there; absent: ttrpc. */
+  readonly protocol?: 'grpc';
 }
 
 interface Answer {
@@ -32,13 +34,17 @@ export function parseShimAnswer(output: Uint8Array): ShimEndpoint {
 
 function endpointOf({ version, address, protocol }: Answer): ShimEndpoint {
   if (version !== 2 && version !== 3) throw notImplemented(`unsupported shim version (${version})`);
-  if (protocol.toLowerCase() !== 'ttrpc')
-    throw notImplemented(`shim speaks ${JSON.stringify(protocol)}, not ttrpc`);
+  const spoken = protocol.toLowerCase();
+  if (spoken !== 'ttrpc' && spoken !== 'grpc')
+    throw notImplemented(`shim speaks ${JSON.stringify(protocol)}, neither ttrpc nor grpc`);
+  // As containerd: no shim ever served the older version over gRPC.
+  if (spoken === 'grpc' && version !== 3)
+    throw notImplemented(`unsupported shim version (${version}) over grpc`);
   const path = /^unix:\/\/(\/.+)$/.exec(address)?.[1];
   if (path === undefined) throw notImplemented(`shim address ${JSON.stringify(address)} is no unix:// path`);
   if (path.includes('\0') || Buffer.byteLength(path) > maxPathBytes)
     throw unknown(`shim address ${JSON.stringify(address.slice(0, 200))} is no path of a socket`);
-  return { version, path };
+  return spoken === 'grpc' ? { version, path, protocol: spoken } : { version, path };
 }
 
 function jsonAnswer(output: Uint8Array): Answer | undefined {

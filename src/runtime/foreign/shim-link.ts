@@ -1,7 +1,9 @@
 import { type Context, daemonContext, type Log } from '../../async/context.ts';
 import { codeOf, isKind, messageOf, unavailable } from '../../errors/error.ts';
 import { Task } from '../../gen/containerd/task/v3/task_pb.ts';
-import { connectTtrpc, type TtrpcClient } from '../../rpc/ttrpc-client.ts';
+import { connectGrpc } from '../../rpc/grpc-unary-client.ts';
+import { connectTtrpc } from '../../rpc/ttrpc-client.ts';
+import type { UnaryClient } from '../../rpc/unary-client.ts';
 import { isTimeout } from '../shim-calls.ts';
 import type { TaskClient } from '../task-caller.ts';
 import type { ShimEndpoint } from './shim-answer.ts';
@@ -18,12 +20,16 @@ export interface ShimLink extends Disposable {
 const connectMs = 5_000;
 const helloMs = 5_000;
 
+/** Connects to where a shim serves, in the protocol that it speaks. @throws unavailable (nobody there, or not within 5 s) */
+export const connectEndpoint = ({ path, protocol }: ShimEndpoint): Promise<UnaryClient> =>
+  protocol === 'grpc' ? connectGrpc(path, connectMs) : connectTtrpc(path, connectMs);
+
 /**
  * Connects to a shim and asks it something harmless, so that one that hangs is known before anything depends on it.
  * @throws unavailable; see {@link isDeadShim}
  */
 export async function linkShim(endpoint: ShimEndpoint, target: ShimTarget, log: Log): Promise<ShimLink> {
-  const client = await connectTtrpc(endpoint.path, connectMs);
+  const client = await connectEndpoint(endpoint);
   try {
     const { task, version } = await agree(
       client,
@@ -44,14 +50,14 @@ export function isDeadShim(error: unknown): boolean {
   if (isTimeout(error)) return false;
   for (let e: unknown = error; e instanceof Error; e = e.cause) {
     if (codeOf(e) === 'ECONNREFUSED' || codeOf(e) === 'ENOENT') return true;
-    if (e.message.includes('ttrpc: closed')) return true;
+    if (/\b(ttrpc|grpc): closed/.test(e.message)) return true;
   }
   return false;
 }
 
 /** Any answer is a good one, but that there is no such service: then it is version 2. */
 async function agree(
-  client: TtrpcClient,
+  client: UnaryClient,
   version: 2 | 3,
   id: string,
   ctx: Context,

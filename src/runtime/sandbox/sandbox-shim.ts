@@ -1,18 +1,17 @@
 import { daemonContext, type Log } from '../../async/context.ts';
 import { messageOf, unavailable } from '../../errors/error.ts';
 import { Sandbox } from '../../gen/containerd/runtime/sandbox/v1/sandbox_pb.ts';
-import { connectTtrpc, type TtrpcClient, type TtrpcServiceClient } from '../../rpc/ttrpc-client.ts';
+import type { UnaryClient, UnaryServiceClient } from '../../rpc/unary-client.ts';
 import { type ForeignRecord, writeForeignRecord } from '../foreign/foreign-record.ts';
 import type { ShimEndpoint } from '../foreign/shim-answer.ts';
-import { isDeadShim } from '../foreign/shim-link.ts';
+import { connectEndpoint, isDeadShim } from '../foreign/shim-link.ts';
 import { readShimLog } from '../foreign/shim-log.ts';
 import type { ShimTarget } from '../foreign/shim-program.ts';
 import { isTimeout, lostShim } from '../shim-calls.ts';
 
 /** containerd's sandbox API as a shim serves it. */
-export type SandboxClient = TtrpcServiceClient<typeof Sandbox>;
+export type SandboxClient = UnaryServiceClient<typeof Sandbox>;
 
-const connectMs = 5_000;
 const helloMs = 5_000;
 
 /** A sandbox's shim: the connection to it, and its record in the sandbox's bundle. */
@@ -22,7 +21,7 @@ export class SandboxShim implements Disposable {
   readonly #shimLog: Disposable;
   readonly #bury: (shim: SandboxShim) => void;
   #record: ForeignRecord;
-  #client: Promise<TtrpcClient> | undefined;
+  #client: Promise<UnaryClient> | undefined;
   #isOver = false;
 
   /** `bury`: called once when the shim is found dead. */
@@ -57,7 +56,7 @@ export class SandboxShim implements Disposable {
   }
 
   /** The connection, made now where there is none. @throws unavailable */
-  connected(): Promise<TtrpcClient> {
+  connected(): Promise<UnaryClient> {
     this.#client ??= this.#connect();
     return this.#client;
   }
@@ -69,12 +68,12 @@ export class SandboxShim implements Disposable {
     this.#client?.then((client) => client.close()).catch(() => {});
   }
 
-  async #connect(): Promise<TtrpcClient> {
+  async #connect(): Promise<UnaryClient> {
     const { namespace, id } = this.target;
     try {
       const { endpoint } = this.#record;
       if (endpoint === undefined) throw unavailable(`shim of sandbox ${id} is not there yet`);
-      const client = await connectTtrpc(endpoint.path, connectMs);
+      const client = await connectEndpoint(endpoint);
       await hello(client, id, daemonContext(this.#log, namespace));
       void client.closed.then(() => this.#lost());
       return client;
@@ -100,7 +99,7 @@ export class SandboxShim implements Disposable {
 
 /** Any answer is a good one, also that there is no such service: the call that matters says so again. */
 async function hello(
-  client: TtrpcClient,
+  client: UnaryClient,
   sandboxId: string,
   ctx: ReturnType<typeof daemonContext>,
 ): Promise<void> {
