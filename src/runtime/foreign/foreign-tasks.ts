@@ -1,6 +1,7 @@
 import { type Context, daemonContext, type Log, namespaceOf } from '../../async/context.ts';
 import { never } from '../../async/never.ts';
 import { messageOf, wrap } from '../../errors/error.ts';
+import { announce } from '../../events/announce.ts';
 import type { Events } from '../../events/events.ts';
 import { makeEvent, timestampOf } from '../../events/topics.ts';
 import { toAny } from '../../rpc/any.ts';
@@ -215,12 +216,8 @@ export class ForeignTasks implements Disposable {
   ): void {
     const ctx = daemonContext(this.#log, namespace);
     const how = { containerId: id, pid, exitStatus, exitedAt: timestampOf(exitedAt) };
-    for (const { topic, event } of [makeEvent('taskExit', { ...how, id }), makeEvent('taskDelete', how)])
-      void this.#events
-        .publish(ctx, topic, event)
-        .catch((error) =>
-          this.#log.error({ error: messageOf(error), topic }, 'event could not be published'),
-        );
+    announce(this.#events, ctx, makeEvent('taskExit', { ...how, id }));
+    announce(this.#events, ctx, makeEvent('taskDelete', how));
   }
 }
 
