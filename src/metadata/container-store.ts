@@ -22,7 +22,13 @@ export type NewContainer = Omit<Container, 'createdAt' | 'updatedAt'>;
 export interface ContainerStore {
   /** @throws not_found */
   get(ctx: Context, id: string): Promise<Container>;
+  /** All at once, by id. @throws invalid_argument (filters) */
   list(ctx: Context, filters?: readonly string[]): Promise<Container[]>;
+  /**
+   * Those of {@link list}, no more than 64 of them in memory at a time. One that is made or deleted meanwhile is there or not, any
+   * other exactly once. @throws invalid_argument (filters)
+   */
+  walk(ctx: Context, filters?: readonly string[]): AsyncIterable<Container>;
   /** @throws already_exists, invalid_argument (id, labels, runtime name) */
   create(ctx: Context, container: NewContainer): Promise<Container>;
   /** Field paths as containerd's containers.Update takes them. @throws not_found, invalid_argument (immutable field) */

@@ -16,6 +16,10 @@ type Change = Partial<NewContainer> & { id: string };
 /** What an update without field paths replaces; the rest is immutable. */
 const replaceable = ['labels', 'spec', 'extensions', 'image', 'snapshotkey'];
 
+/** Containers read at a time; their specs have some kilobytes each. */
+const pageRows = 64;
+const nextPage = 'SELECT * FROM containers WHERE namespace = ? AND id > ? ORDER BY id LIMIT ?';
+
 /** Container records in the database. */
 export class ContainerRecords implements ContainerStore {
   readonly #records: Records;
@@ -32,12 +36,22 @@ export class ContainerRecords implements ContainerStore {
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Container[]> {
+    return [...this.#pages(ctx, filters)].flat();
+  }
+
+  async *walk(ctx: Context, filters: readonly string[] = []): AsyncGenerator<Container> {
+    for (const page of this.#pages(ctx, filters)) yield* page;
+  }
+
+  /** Each page is read when it is asked for, after the last id of the one before: nothing stays open between them. */
+  *#pages(ctx: Context, filters: readonly string[]): Generator<Container[]> {
     const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
-    return this.#records.db
-      .all<ContainerRow>('SELECT * FROM containers WHERE namespace = ? ORDER BY id', namespace)
-      .map(fromRow)
-      .filter((container) => matches((path) => fieldOf(container, path)));
+    for (let last: string | undefined = ''; last !== undefined; ) {
+      const rows: ContainerRow[] = this.#records.db.all<ContainerRow>(nextPage, namespace, last, pageRows);
+      yield rows.map(fromRow).filter((container) => matches((path) => fieldOf(container, path)));
+      last = rows.length < pageRows ? undefined : rows.at(-1)?.id;
+    }
   }
 
   async create(ctx: Context, container: NewContainer): Promise<Container> {

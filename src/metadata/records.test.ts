@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorKind, kindOf, messageOf } from '../errors/error.ts';
 import { parseDigest } from '../oci/digest.ts';
-import type { NewContainer } from './container-store.ts';
+import type { Container, NewContainer } from './container-store.ts';
 import type { Image } from './image-store.ts';
 import { MetadataSubject } from './subject.suite.ts';
 
@@ -164,6 +164,29 @@ test('containers that could not run are refused', async () => {
   for (const [candidate, words] of bad)
     await rejects(containers.create(ctx, candidate), 'invalid_argument', words);
   await containers.create(ctx, container(`a.b_c-${'x'.repeat(70)}`));
+});
+
+test('containers are walked a page at a time, each that stays exactly once', async () => {
+  await using subject = await MetadataSubject.open();
+  const { containers } = subject.metadata;
+  const ctx = subject.context();
+  const idsOf = (list: readonly Container[]) => list.map(({ id }) => id);
+  const ids = Array.from({ length: 200 }, (_, n) => `c${1000 + n}`);
+  await Promise.all(ids.map((id) => containers.create(ctx, container(id))));
+  assert.deepEqual(idsOf(await Array.fromAsync(containers.walk(ctx))), ids);
+  assert.deepEqual(
+    idsOf(await Array.fromAsync(containers.walk(ctx, ['id~=5$']))),
+    ids.filter((id) => /5$/.test(id)),
+  );
+  assert.deepEqual(idsOf(await containers.list(ctx)), ids);
+
+  const seen: string[] = [];
+  for await (const { id } of containers.walk(ctx)) {
+    if (seen.push(id) === 1)
+      await Promise.all(ids.slice(100, 150).map((gone) => containers.delete(ctx, gone)));
+  }
+  assert.deepEqual(seen, [...ids.slice(0, 100), ...ids.slice(150)]);
+  await rejects(Array.fromAsync(containers.walk(ctx, ['a=b'])), 'invalid_argument');
 });
 
 test('a namespace comes to be by use and goes only when it is empty', async () => {

@@ -18,7 +18,7 @@ export function containersService(store: ContainerStore): ServiceBinding {
       return { containers: (await store.list(ctx, filters)).map(toWire) };
     },
     async *listStream({ filters }, ctx) {
-      for (const container of await store.list(ctx, filters)) yield { container: toWire(container) };
+      for await (const container of store.walk(ctx, filters)) yield { container: toWire(container) };
     },
     async create({ container }, ctx) {
       return { container: toWire(await store.create(ctx, fromWire(container))) };
