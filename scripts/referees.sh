@@ -11,6 +11,18 @@ need_ctr_debian() {
   rm -f "$tools/debian/lib/systemd/system/containerd.service"
 }
 
+# ctr 2.1.9 of Debian sid, unpacked: it runs on bookworm as it is.
+need_ctr_sid() {
+  [ -x "$tools/sid/usr/bin/ctr" ] && return
+  say "unpacking Debian sid's ctr"
+  local work; work=$(mktemp -d)
+  sid_apt "$work"
+  (cd "$work" && "${sid_apt_get[@]}" download containerd && dpkg -x containerd_*.deb root) >&2 || die "apt-get could not download containerd of sid"
+  mkdir -p "$tools/sid/usr/bin"
+  mv "$work/root/usr/bin/ctr" "$tools/sid/usr/bin/"
+  rm -rf "$work"
+}
+
 # Go 1.26 or later: the machine's own, or Debian sid's, unpacked.
 need_go() {
   [[ "$(go version 2>/dev/null)" =~ go1\.(2[6-9]|[3-9][0-9]) ]] && return

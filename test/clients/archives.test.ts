@@ -1,8 +1,8 @@
-import { checkWithBoth } from './table.ts';
+import { checkWithEach } from './table.ts';
 
 const day = '\\d{4}-\\d\\d-\\d\\d';
 
-checkWithBoth({
+checkWithEach({
   'images export writes an archive that skopeo reads, as OCI layout and as docker-archive': {
     line:
       '$C images export $PWD/a.tar $IMG >/dev/null && skopeo inspect oci-archive:a.tar --format "{{.Architecture}}" && ' +

@@ -1,9 +1,9 @@
-import { checkWithBoth } from './table.ts';
+import { checkWithEach } from './table.ts';
 
 const hello = 'sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03';
 const zeros = `sha256:${'0'.repeat(64)}`;
 
-checkWithBoth({
+checkWithEach({
   'content ls shows digest, size and the labels that hold an image together': {
     line: '$C content ls',
     shows: /^DIGEST SIZE AGE LABELS\nsha256:(.*\n){2}.*$/,

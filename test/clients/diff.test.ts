@@ -1,10 +1,10 @@
-import { checkWithBoth } from './table.ts';
+import { checkWithEach } from './table.ts';
 
 const prepare = `P=$($C snapshots ls | awk '/^sha256.*Committed/{print $1}' | head -1);`;
 const change =
   'mkdir -p m; m=$($C snapshots mounts $PWD/m d1); $m && echo new >m/root/new && rm m/etc/passwd && ln m/root/new m/tmp/link; umount m;';
 
-checkWithBoth({
+checkWithEach({
   'snapshots diff of an active snapshot without changes is an empty layer': {
     line: `${prepare} $C snapshots prepare d1 $P && $C snapshots diff d1 | gzip -dc | sha256sum`,
     shows: '5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef -',

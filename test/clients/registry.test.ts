@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { TestRegistryOptions } from '../kit/registry.ts';
-import { ClientStage, type Generation } from './table.ts';
+import { type Client, ClientStage, clients, type Generation, generationOf } from './table.ts';
 
 const login = { username: 'me', password: 'secret' };
 const refused = /401 Unauthorized|unauthenticated|authorization failed|no basic auth/i;
@@ -59,13 +59,14 @@ function pullsFrom(options: TestRegistryOptions, pulls: Readonly<Record<string, 
     if (options.tls === true) writeHosts(stage);
   });
   after(() => stage[Symbol.asyncDispose]());
-  for (const generation of ['v1', 'v2'] as const) {
+  for (const client of Object.keys(clients) as Client[]) {
+    const generation = generationOf(client);
     for (const [name, { flags, refusal, only = generation }] of Object.entries(pulls)) {
       if (only !== generation) continue;
-      test(`ctr ${generation} ${name}: ${refusal === undefined ? 'works' : 'is refused'}`, async () => {
-        const { status, shown } = await stage.line(generation, `$C images pull ${flags} $IMG`);
+      test(`ctr ${client} ${name}: ${refusal === undefined ? 'works' : 'is refused'}`, async () => {
+        const { status, shown } = await stage.line(client, `$C images pull ${flags} $IMG`);
         const left = await stage.line(
-          generation,
+          client,
           '$C images rm --sync $IMG >/dev/null 2>&1; $C images ls -q; $C content ls -q',
         );
         assert.equal(left.shown, '');

@@ -1,9 +1,9 @@
-import { checkWithBoth } from './table.ts';
+import { checkWithEach } from './table.ts';
 
 const chain = 'sha256:[0-9a-f]{64}';
 const base = "P=$($C snapshots ls | awk '/Committed/{print $1}' | head -1);";
 
-checkWithBoth({
+checkWithEach({
   'snapshots ls and tree show the layer': {
     line: '$C snapshots ls; $C snapshots tree',
     shows: new RegExp(`^KEY PARENT KIND\n(${chain}) Committed\n \\1$`),

@@ -10,6 +10,8 @@ export const tools = process.env.BERTH_TOOLS ?? '/var/cache/berth-tools';
 export const ctr2 = join(tools, 'containerd/ctr');
 /** ctr of containerd 1.6.20, Debian bookworm's. */
 export const ctr1 = join(tools, 'debian/usr/bin/ctr');
+/** ctr 2.1.9, Debian sid's. */
+export const ctr21 = join(tools, 'sid/usr/bin/ctr');
 /** Shims of other people: containerd's of both generations. */
 export const shim2 = join(tools, 'containerd/containerd-shim-runc-v2');
 export const shim1 = join(tools, 'debian/usr/bin/containerd-shim-runc-v2');

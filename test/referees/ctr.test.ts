@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { checkWithBoth, generations } from '../clients/table.ts';
+import { checkWithEach, clients } from '../clients/table.ts';
 import { shim2, top } from '../kit/paths.ts';
 import { output } from '../kit/run.ts';
 
@@ -22,7 +22,7 @@ const socket =
   'set -- $C; N=$(printf %s "$3/$NS/sh1" | sha256sum | cut -c1-64); S=$(ls -d {$PWD/state,/run/containerd}/s/$N 2>/dev/null);';
 const debug = `-d ${dir}/debug.sock`;
 
-checkWithBoth(
+checkWithEach(
   {
     'plugins ls -d tells type, id and state of one': {
       line: '$C plugins ls -d id==overlayfs | grep -E "^(Type|ID):"',
@@ -132,12 +132,12 @@ checkWithBoth(
     },
     'tasks start of a container that is not there': {
       line: '$C task start nope',
-      shows: /^ctr: container "nope" in namespace "v\d": not found$/,
+      shows: /^ctr: container "nope" in namespace "v\d+": not found$/,
       status: 1,
     },
     'tasks ps of a container that is not there': {
       line: '$C task ps nope',
-      shows: /^ctr: container "nope" in namespace "v\d": not found$/,
+      shows: /^ctr: container "nope" in namespace "v\d+": not found$/,
       status: 1,
     },
     'install puts the programs of an image where it is told': {
@@ -147,7 +147,7 @@ checkWithBoth(
     'install again is refused, but for --replace': {
       line: '$C install --path $PWD/opt-$NS $IMG; $C install --path $PWD/opt-$NS --replace $IMG && echo replaced',
       shows:
-        /^ctr: cannot replace .*opt-v\d\/bin\/?\S* in .*\nreplaced$|^ctr: cannot replace \S+.*\nreplaced$/,
+        /^ctr: cannot replace .*opt-v\d+\/bin\/?\S* in .*\nreplaced$|^ctr: cannot replace \S+.*\nreplaced$/,
     },
     'sandboxes ls of none': {
       line: '$C sandboxes ls',
@@ -219,8 +219,8 @@ const lines = [
 ].flatMap((file) => readFileSync(file, 'utf8').replaceAll("', '", ' ').split('\n'));
 
 describe('every command has a check', () => {
-  for (const [generation, ctr] of Object.entries(generations))
-    test(`of ctr ${generation}`, async () => {
+  for (const [client, ctr] of Object.entries(clients))
+    test(`of ctr ${client}`, async () => {
       const missing: string[] = [];
       for (const group of await commandsOf(ctr)) {
         const subcommands = await commandsOf(ctr, group.at(0));
