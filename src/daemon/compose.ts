@@ -68,7 +68,7 @@ export async function compose(
   const proxies = opened.use(openProxies(config, log));
   const all = [
     opened.use(await openOverlay(config, layout, log)),
-    await openNativeDriver(join(layout.snapshots, 'native')),
+    await openNativeDriver(config.nativeRoot || join(layout.snapshots, 'native')),
     ...proxies.snapshotters,
   ];
   const drivers = all.filter(({ name }) => isEnabled(config, 'io.containerd.snapshotter.v1', name));
@@ -132,12 +132,14 @@ const remoteSnapshotters = ({ proxyPlugins }: Config): Set<string> =>
       .map(([name]) => name),
   );
 
-const openOverlay = ({ layerMode, slowChown }: Config, { snapshots, layers }: Layout, log: Log) =>
+const openOverlay = (config: Config, { snapshots, layers }: Layout, log: Log) =>
   openOverlayDriver({
-    root: join(snapshots, 'overlayfs'),
+    root: config.overlayRoot || join(snapshots, 'overlayfs'),
     layers,
-    mode: layerMode,
-    slowChown: slowChown ? 'fallback' : 'never',
+    mode: config.layerMode,
+    slowChown: config.slowChown ? 'fallback' : 'never',
+    options: config.overlayOptions,
+    upperdirLabel: config.upperdirLabel,
     log,
   });
 
@@ -209,7 +211,7 @@ function openTasks(
   const [publishBinary = '', logProgram = ''] = ['berthd', 'berth-log'].map((name) =>
     fileURLToPath(new URL(`../../bin/${name}`, import.meta.url)),
   );
-  const daemon = { address, publishBinary, logProgram, version, startTimeoutMs: config.shimStartTimeoutMs };
+  const daemon = { address, publishBinary, logProgram, version, timeouts: config.shimTimeouts };
   return new Tasks({
     stateDir: state,
     shimVersion: version,

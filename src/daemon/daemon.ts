@@ -87,6 +87,7 @@ export class Daemon {
       version: apiVersion,
       revision: `berth-${version}`,
       isTimed: () => config.current.grpcHistogram,
+      statsTimeoutMs: () => config.current.statsTimeoutMs,
     });
     const server = new GrpcServer(services, {
       log,

@@ -22,9 +22,6 @@ export interface Proxies extends Disposable {
   readonly sandboxers: ReadonlyMap<string, SandboxController>;
 }
 
-/** For each call; what unpacks or waits for a runtime gets ten times as long. */
-const timeoutMs = 60_000;
-
 /** containerd's types of plug-ins. */
 export const pluginTypes: Readonly<Record<ProxyType, string>> = {
   snapshot: 'io.containerd.snapshotter.v1',
@@ -35,6 +32,7 @@ export const pluginTypes: Readonly<Record<ProxyType, string>> = {
 
 /** Connects to none: that happens when one is needed, so one that is down or hangs delays only those who use it. */
 export function openProxies(config: Config, log: Log): Proxies {
+  const { proxyTimeoutMs: timeoutMs } = config;
   const connections = new DisposableStack();
   const open = <T>(wanted: ProxyType, make: (name: string, plugin: ProxyPlugin, to: Connection) => T) =>
     Object.entries(config.proxyPlugins)

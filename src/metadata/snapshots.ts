@@ -62,7 +62,7 @@ export class SnapshotRecords implements Snapshotter {
   }
 
   async stat(ctx: Context, key: string): Promise<SnapshotInfo> {
-    return infoOf(this.#get(ctx, key));
+    return this.#infoOf(this.#get(ctx, key));
   }
 
   async update(
@@ -87,7 +87,7 @@ export class SnapshotRecords implements Snapshotter {
         row.id,
       );
       touch(place, name);
-      return infoOf(getReady(tx, place.namespace, this.name, name));
+      return this.#infoOf(getReady(tx, place.namespace, this.name, name));
     });
   }
 
@@ -156,7 +156,7 @@ export class SnapshotRecords implements Snapshotter {
     const namespace = validNamespace(ctx);
     const matches = compileFilters(filters);
     return listReady(this.#records.db, namespace, this.name)
-      .map(infoOf)
+      .map((row) => this.#infoOf(row))
       .filter((info) => matches((path) => fieldOf(info, path)));
   }
 
@@ -263,6 +263,13 @@ export class SnapshotRecords implements Snapshotter {
 
   #get(ctx: Context, key: string): SnapshotRow {
     return getReady(this.#records.db, validNamespace(ctx), this.name, key);
+  }
+
+  /** What is told of a snapshot: what its driver says of it is never written down. */
+  #infoOf(row: SnapshotRow): SnapshotInfo {
+    const info = infoOf(row);
+    const more = this.#keeper.driver.labels?.(row.id);
+    return more === undefined ? info : { ...info, labels: { ...info.labels, ...more } };
   }
 
   #driverSnapshot(row: SnapshotRow, labels: Labels = infoOf(row).labels): DriverSnapshot {

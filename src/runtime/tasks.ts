@@ -13,6 +13,7 @@ import { Bundles } from './bundle.ts';
 import { runtimeProgram, withDefaultRuntime } from './default-runtime.ts';
 import { ForeignTasks } from './foreign/foreign-tasks.ts';
 import type { DaemonEnds, ShimProgram } from './foreign/shim-program.ts';
+import { defaultShimTimeouts } from './foreign/shim-timeouts.ts';
 import type { Finding, TaskKey } from './reconcile/finding.ts';
 import { recordedTask } from './reconcile/own-tasks.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
@@ -37,7 +38,7 @@ export interface TasksOptions extends ShimLaunch {
   readonly ociRuntime?: string;
   /** What shims of others are told of this daemon. Default: a socket in the state directory, `berthd` to publish with. */
   readonly daemon?: Partial<
-    Pick<DaemonEnds, 'address' | 'publishBinary' | 'logProgram' | 'version' | 'startTimeoutMs'>
+    Pick<DaemonEnds, 'address' | 'publishBinary' | 'logProgram' | 'version' | 'timeouts'>
   >;
   /** Shims of runtimes that are not found by their name: path of a program by name, e.g. `io.containerd.kata.v2`. */
   readonly runtimes?: Readonly<Record<string, string>>;
@@ -278,7 +279,7 @@ function daemonEnds({ stateDir, environment, debug, daemon = {} }: TasksOptions)
     publishBinary: 'berthd',
     logProgram: '/usr/bin/berth-log',
     version: '',
-    startTimeoutMs: 30_000,
+    timeouts: defaultShimTimeouts,
     ...daemon,
     socketDir: join(stateDir, 's'),
     environment: environment ?? defaultEnvironment,

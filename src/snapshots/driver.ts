@@ -15,6 +15,8 @@ export interface SnapshotDriver {
   readonly root: string;
   /** What it found out about this machine, shown to clients. */
   readonly exports?: Readonly<Record<string, string>>;
+  /** Labels that it adds to those of a snapshot when it is told of, committed ones included. */
+  readonly labels?: (id: number) => Readonly<Record<string, string>>;
   /** Told once, before anything else, which active snapshots and views there are. Returns at once, works on. */
   restore?(standing: readonly DriverSnapshot[]): void;
   /**

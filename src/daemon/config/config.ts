@@ -1,6 +1,7 @@
 import { defaultJournalLimits } from '../../metadata/event-records.ts';
 import { defaultGcConfig, type GcConfig } from '../../metadata/gc-scheduler.ts';
 import type { SharingPolicy } from '../../metadata/ingests.ts';
+import { defaultShimTimeouts, type ShimTimeouts } from '../../runtime/foreign/shim-timeouts.ts';
 import type { LayerMode } from '../../snapshots/layer-mode.ts';
 
 /** What berthd runs with. Every field has a default; see `berthd config default`. */
@@ -50,8 +51,19 @@ export interface Config {
   readonly contentSharing: SharingPolicy;
   /** Shims' programs by runtime name; others are looked for in PATH. */
   readonly runtimes: Readonly<Record<string, string>>;
-  /** How long a shim of others may take to start. */
-  readonly shimStartTimeoutMs: number;
+  /** How long shims of others may take. */
+  readonly shimTimeouts: ShimTimeouts;
+  /** How long metrics wait for what containers use. */
+  readonly statsTimeoutMs: number;
+  /** How long a plug-in in another process has for a call; for what unpacks or waits for a runtime, ten times as long. */
+  readonly proxyTimeoutMs: number;
+  /** Where snapshots are, an absolute path; '' for below root. */
+  readonly overlayRoot: string;
+  readonly nativeRoot: string;
+  /** Of the overlays that snapshots are mounted as. */
+  readonly overlayOptions: readonly string[];
+  /** Whether overlayfs tells the directory of a snapshot by a label. */
+  readonly upperdirLabel: boolean;
   /** `KEY=value` for shims and the runtimes they start. */
   readonly shimEnv: readonly string[];
   /** The CRI's runtimes: its clients' names of them, and what stands behind. */
@@ -142,7 +154,13 @@ export const defaultConfig: Config = {
   slowChown: false,
   contentSharing: 'shared',
   runtimes: {},
-  shimStartTimeoutMs: 30_000,
+  shimTimeouts: defaultShimTimeouts,
+  statsTimeoutMs: 2_000,
+  proxyTimeoutMs: 60_000,
+  overlayRoot: '',
+  nativeRoot: '',
+  overlayOptions: [],
+  upperdirLabel: false,
   shimEnv: [],
   criRuntimes: {
     runc: {

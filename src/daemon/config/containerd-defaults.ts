@@ -80,11 +80,6 @@ const defaults: Readonly<Record<string, Readonly<Record<string, readonly unknown
 const timeouts: Readonly<Record<string, string>> = {
   'io.containerd.timeout.bolt.open': '0s',
   'io.containerd.timeout.cri.defercleanup': '1m0s',
-  'io.containerd.timeout.metrics.shimstats': '2s',
-  'io.containerd.timeout.shim.cleanup': '5s',
-  'io.containerd.timeout.shim.load': '5s',
-  'io.containerd.timeout.shim.shutdown': '3s',
-  'io.containerd.timeout.task.state': '2s',
 };
 
 const decoders = new Set([

@@ -1,4 +1,5 @@
 import type { GcConfig } from '../../metadata/gc-scheduler.ts';
+import type { ShimTimeouts } from '../../runtime/foreign/shim-timeouts.ts';
 import { layerModes } from '../../snapshots/layer-mode.ts';
 import type { Config } from './config.ts';
 import {
@@ -17,6 +18,7 @@ import {
   names,
   oneOf,
   optionalPath,
+  overlayOptions,
   pathList,
   pathsByName,
   pluginUris,
@@ -36,7 +38,7 @@ export interface Key {
   readonly isLive: boolean;
 }
 
-type Settings = { [K in Exclude<keyof Config, 'gc'>]: K };
+type Settings = { [K in Exclude<keyof Config, 'gc' | 'shimTimeouts'>]: K };
 type Toml<T> = (value: T) => unknown;
 
 interface KeyOptions<T> {
@@ -73,6 +75,16 @@ function gcKey<K extends keyof GcConfig>(
     check,
     apply: (config, value: GcConfig[K]) => ({ ...config, gc: { ...config.gc, [field]: value } }),
     valueOf: (config) => toml(config.gc[field]),
+    isLive: false,
+  };
+}
+
+function shimTimeout(name: string, field: keyof ShimTimeouts): Key {
+  return {
+    path: split(name),
+    check: durationMs,
+    apply: (config, ms: number) => ({ ...config, shimTimeouts: { ...config.shimTimeouts, [field]: ms } }),
+    valueOf: ({ shimTimeouts }) => duration(shimTimeouts[field]),
     isLive: false,
   };
 }
@@ -117,7 +129,13 @@ export const allKeys: readonly Key[] = [
   key('berth/events_bytes', 'eventsBytes', integer(1024 * 1024, Number.MAX_SAFE_INTEGER)),
   key('berth/events_age', 'eventsAgeMs', durationMs, { toml: duration }),
   key('berth/reconcile_interval', 'reconcileIntervalMs', durationMs, liveDuration),
-  key('berth/shim_start_timeout', 'shimStartTimeoutMs', durationMs, { toml: duration }),
+  shimTimeout('berth/shim_start_timeout', 'startMs'),
+  key('berth/proxy_timeout', 'proxyTimeoutMs', durationMs, { toml: duration }),
+  shimTimeout('timeouts/io.containerd.timeout.shim.load', 'loadMs'),
+  shimTimeout('timeouts/io.containerd.timeout.shim.shutdown', 'shutdownMs'),
+  shimTimeout('timeouts/io.containerd.timeout.shim.cleanup', 'cleanupMs'),
+  shimTimeout('timeouts/io.containerd.timeout.task.state', 'stateMs'),
+  key('timeouts/io.containerd.timeout.metrics.shimstats', 'statsTimeoutMs', durationMs, liveDuration),
   key('proxy_plugins', 'proxyPlugins', proxyPlugins),
   key('plugins/io.containerd.service.v1.diff-service/default', 'differs', names),
   gcKey('pause_threshold', 'pauseThreshold', fraction(0, 0.5)),
@@ -151,6 +169,10 @@ export const allKeys: readonly Key[] = [
   key('plugins/io.containerd.shim.v1.manager/env', 'shimEnv', environment),
   key(`${overlayfs}/layers`, 'layerMode', oneOf(...layerModes)),
   key(`${overlayfs}/slow_chown`, 'slowChown', boolean),
+  key(`${overlayfs}/root_path`, 'overlayRoot', optionalPath()),
+  key(`${overlayfs}/mount_options`, 'overlayOptions', overlayOptions),
+  key(`${overlayfs}/upperdir_label`, 'upperdirLabel', boolean),
+  key('plugins/io.containerd.snapshotter.v1.native/root_path', 'nativeRoot', optionalPath()),
   alias(hostsDirs(`${criImages}/registry/config_path`)),
   hostsDirs(`${transfer}/config_path`),
   alias(key(`${criImages}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live)),

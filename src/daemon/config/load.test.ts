@@ -53,6 +53,18 @@ const bad: readonly (readonly [string, RegExp])[] = [
   ['\n[grpc]\naddress = 5', /^f:3: grpc.address must be an absolute path of at most 107 bytes/],
   ['[grpc]\ngid = -1', /^f:2: grpc.gid must be a whole number from 0/],
   ['[debug]\nlevel = "loud"', /^f:2: debug.level must be one of/],
+  [
+    '\n[timeouts]\n"io.containerd.timeout.shim.load" = "soon"',
+    /^f:3: timeouts\..*shim\.load.* must be a duration/,
+  ],
+  [
+    '[plugins."io.containerd.snapshotter.v1.overlayfs"]\nmount_options = ["upperdir=/x"]',
+    /^f:2: .*mount_options must be an array of at most 32 mount options, without/,
+  ],
+  [
+    '[plugins."io.containerd.snapshotter.v1.overlayfs"]\nmount_options = ["volatile,lowerdir=/x"]',
+    /^f:2: .*mount_options must be/,
+  ],
   ['version = 5', /^f:1: version must be 1 to 4/],
   ['version = "2"', /^f:1: version must be 1 to 4/],
   ['imports = "x"', /^f:1: imports must be an array of paths/],

@@ -206,3 +206,13 @@ export const durationMs: Check<number> = (value) => {
   const total = [...parts].reduce((sum, [, n, unit]) => sum + Number(n) * (units[unit ?? ''] ?? 0), 0);
   return total <= 24 * 86_400_000 ? total : refuse(allowed);
 };
+
+/** Options of overlays beside those that name directories. */
+export const overlayOptions: Check<readonly string[]> = (value) =>
+  Array.isArray(value) &&
+  value.length <= 32 &&
+  value.every(
+    (one) => typeof one === 'string' && /^(?!(?:lower|upper|work)dir)[a-z_]+(?:=[\w./-]{1,64})?$/.test(one),
+  )
+    ? value
+    : refuse('an array of at most 32 mount options, without lowerdir, upperdir and workdir');

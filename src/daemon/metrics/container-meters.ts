@@ -22,14 +22,13 @@ export interface TaskSource {
   readonly containers: ContainerStore;
   readonly namespaces: NamespaceStore;
   readonly log: Log;
+  /** How long a scrape waits for shims; what has answered by then is told. */
+  readonly statsTimeoutMs: () => number;
 }
 
 const labelNames = ['container_id', 'namespace', 'runtime'] as const;
 type Label = (typeof labelNames)[number];
 type Values = Readonly<Record<string, bigint | undefined>>;
-
-/** A scrape waits no longer for shims; what has answered by then is told. */
-const scrapeMs = 2000;
 
 /** What running containers use, under containerd's names, which are others for each version of cgroups. */
 export class ContainerMeters {
@@ -44,8 +43,8 @@ export class ContainerMeters {
 
   /** Reads them all. Never throws: what cannot be read is left out and logged. */
   async read(): Promise<void> {
-    const { tasks, namespaces, log } = this.#source;
-    const ctx = daemonContext(log, '', AbortSignal.timeout(scrapeMs));
+    const { tasks, namespaces, log, statsTimeoutMs } = this.#source;
+    const ctx = daemonContext(log, '', AbortSignal.timeout(statsTimeoutMs()));
     for (const gauge of this.#gauges.values()) gauge.reset();
     try {
       for (const { name } of await namespaces.list(ctx)) {

@@ -10,15 +10,13 @@ import type { ShimEndpoint } from './shim-answer.ts';
 import { isDeadShim, linkShim, type ShimLink } from './shim-link.ts';
 import { readShimLog } from './shim-log.ts';
 import type { ShimTarget } from './shim-program.ts';
-
-const shutdownMs = 3_000;
-/** How long a list waits for one task. */
-const glanceMs = 1_000;
+import type { ShimTimeouts } from './shim-timeouts.ts';
 
 /** A task that a shim of others runs: the connection to it, and its record in the bundle. */
 export class ForeignTask implements TaskCaller, Disposable {
   readonly target: ShimTarget;
   readonly gone: Promise<TaskExit>;
+  readonly #timeouts: ShimTimeouts;
   readonly #log: Log;
   readonly #shimLog: Disposable;
   readonly #bury: (task: ForeignTask) => void;
@@ -29,9 +27,16 @@ export class ForeignTask implements TaskCaller, Disposable {
   #isOver = false;
 
   /** `bury`: called once when the shim is found dead. */
-  constructor(target: ShimTarget, record: ForeignRecord, log: Log, bury: (task: ForeignTask) => void) {
+  constructor(
+    target: ShimTarget,
+    record: ForeignRecord,
+    timeouts: ShimTimeouts,
+    log: Log,
+    bury: (task: ForeignTask) => void,
+  ) {
     this.target = target;
     this.#record = record;
+    this.#timeouts = timeouts;
     this.#log = log;
     this.#bury = bury;
     this.gone = this.#buried.promise;
@@ -70,7 +75,7 @@ export class ForeignTask implements TaskCaller, Disposable {
     return this.change(id, call);
   }
 
-  /** The state for a list: a shim that hangs costs one list a second and others nothing; its task is `unknown`. */
+  /** The state for a list: a shim that hangs costs one list its time (`stateMs`) and others nothing; its task is `unknown`. */
   async glance(ctx: Context): Promise<TaskState> {
     const { id, namespace } = this.target;
     const own = daemonContext(ctx.log, namespace);
@@ -80,7 +85,7 @@ export class ForeignTask implements TaskCaller, Disposable {
       this.#glance = undefined;
     };
     this.#glance.then(forget, forget);
-    const late = sleep(glanceMs, this.#unknown(), { ref: false });
+    const late = sleep(this.#timeouts.stateMs, this.#unknown(), { ref: false });
     return Promise.race([this.#glance, late]).catch(() => this.#unknown());
   }
 
@@ -89,7 +94,7 @@ export class ForeignTask implements TaskCaller, Disposable {
     try {
       const link = this.#record.sandboxId === undefined ? await this.#link : undefined;
       const { id, namespace } = this.target;
-      await link?.task.shutdown({ id }, daemonContext(this.#log, namespace), shutdownMs);
+      await link?.task.shutdown({ id }, daemonContext(this.#log, namespace), this.#timeouts.shutdownMs);
     } catch (error) {
       // Many shims end before they answer.
       if (!lostShim(error)) this.#warn(error, 'shim was not shut down');
@@ -120,7 +125,7 @@ export class ForeignTask implements TaskCaller, Disposable {
     try {
       const { endpoint } = this.#record;
       if (endpoint === undefined) throw unavailable(`shim of task ${this.target.id} is not there yet`);
-      const link = await linkShim(endpoint, this.target, this.#log);
+      const link = await linkShim(endpoint, this.target, this.#timeouts.loadMs, this.#log);
       void link.closed.then(() => this.#lost());
       return link;
     } catch (error) {

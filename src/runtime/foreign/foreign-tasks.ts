@@ -72,7 +72,7 @@ export class ForeignTasks implements Disposable {
     sandbox?: ShimEndpoint,
   ): Promise<number> {
     const target = { namespace: namespaceOf(ctx), id: task.containerId, bundle };
-    const made = new ForeignTask(target, recordOf(file, sandbox && task.sandboxId), this.#log, this.#bury);
+    const made = this.#taskOf(target, recordOf(file, sandbox && task.sandboxId));
     this.#tasks.set(keyOf(target.namespace, target.id), made);
     try {
       await made.serveAt(sandbox ?? (await this.program(file).start(target, task.options)));
@@ -83,6 +83,10 @@ export class ForeignTasks implements Disposable {
       await this.#undo(made);
       throw wrap(error, 'failed to create shim task');
     }
+  }
+
+  #taskOf(target: ShimTarget, record: ForeignRecord): ForeignTask {
+    return new ForeignTask(target, record, this.#daemon.timeouts, this.#log, this.#bury);
   }
 
   /** How many there are. */
@@ -167,7 +171,7 @@ export class ForeignTasks implements Disposable {
   #adopt(target: ShimTarget): void {
     const record = readForeignRecord(target.bundle);
     if (record === undefined) return;
-    const task = new ForeignTask(target, record, this.#log, this.#bury);
+    const task = this.#taskOf(target, record);
     this.#tasks.set(keyOf(target.namespace, target.id), task);
     if (record.endpoint === undefined) this.#bury(task);
     else task.connected().catch(() => {});

@@ -17,25 +17,29 @@ export interface ShimLink extends Disposable {
   readonly closed: Promise<void>;
 }
 
-const connectMs = 5_000;
-const helloMs = 5_000;
-
-/** Connects to where a shim serves, in the protocol that it speaks. @throws unavailable (nobody there, or not within 5 s) */
-export const connectEndpoint = ({ path, protocol }: ShimEndpoint): Promise<UnaryClient> =>
-  protocol === 'grpc' ? connectGrpc(path, connectMs) : connectTtrpc(path, connectMs);
+/** Connects to where a shim serves, in the protocol that it speaks. @throws unavailable (nobody there, or not within `loadMs`) */
+export const connectEndpoint = ({ path, protocol }: ShimEndpoint, loadMs: number): Promise<UnaryClient> =>
+  protocol === 'grpc' ? connectGrpc(path, loadMs) : connectTtrpc(path, loadMs);
 
 /**
- * Connects to a shim and asks it something harmless, so that one that hangs is known before anything depends on it.
+ * Connects to a shim and asks it something harmless, so that one that hangs is known before anything depends on it; it
+ * has `loadMs` for either.
  * @throws unavailable; see {@link isDeadShim}
  */
-export async function linkShim(endpoint: ShimEndpoint, target: ShimTarget, log: Log): Promise<ShimLink> {
-  const client = await connectEndpoint(endpoint);
+export async function linkShim(
+  endpoint: ShimEndpoint,
+  target: ShimTarget,
+  loadMs: number,
+  log: Log,
+): Promise<ShimLink> {
+  const client = await connectEndpoint(endpoint, loadMs);
   try {
     const { task, version } = await agree(
       client,
       endpoint.version,
       target.id,
       daemonContext(log, target.namespace),
+      loadMs,
     );
     return { task, version, closed: client.closed, [Symbol.dispose]: () => client.close() };
   } catch (error) {
@@ -61,13 +65,14 @@ async function agree(
   version: 2 | 3,
   id: string,
   ctx: Context,
+  helloMs: number,
 ): Promise<{ task: TaskClient; version: 2 | 3 }> {
   const task = client.service(Task, `containerd.task.v${version}.Task`);
   try {
     await task.connect({ id }, ctx, helloMs);
   } catch (error) {
     if (isTimeout(error) || isKind(error, 'unavailable')) throw error;
-    if (isKind(error, 'not_implemented') && version === 3) return agree(client, 2, id, ctx);
+    if (isKind(error, 'not_implemented') && version === 3) return agree(client, 2, id, ctx, helloMs);
   }
   return { task, version };
 }

@@ -9,6 +9,7 @@ import type { TaskExit } from '../task.ts';
 import { exitOf } from '../task-wire.ts';
 import { runProgram } from './run-program.ts';
 import { parseShimAnswer, type ShimEndpoint } from './shim-answer.ts';
+import type { ShimTimeouts } from './shim-timeouts.ts';
 
 /** What shims are told of the daemon that starts them. */
 export interface DaemonEnds {
@@ -23,8 +24,7 @@ export interface DaemonEnds {
   readonly environment: Readonly<Record<string, string>>;
   readonly version: string;
   readonly debug: boolean;
-  /** How long a shim may take to start. */
-  readonly startTimeoutMs: number;
+  readonly timeouts: ShimTimeouts;
 }
 
 /** The task that a shim is started for. */
@@ -34,7 +34,6 @@ export interface ShimTarget {
   readonly bundle: string;
 }
 
-const deleteMs = 10_000;
 const infoMs = 10_000;
 /** `unix://` and a socket's name of 64 hex digits must fit beside it. */
 const maxSocketDirBytes = 107 - 65;
@@ -58,7 +57,7 @@ export class ShimProgram {
    * @throws unknown (both failed: its words), unavailable (deadline), not_found (program), not_implemented (protocol)
    */
   async start(target: ShimTarget, options: Any | undefined): Promise<ShimEndpoint> {
-    const start = (input: Uint8Array) => this.#run('start', target, input, this.#daemon.startTimeoutMs);
+    const start = (input: Uint8Array) => this.#run('start', target, input, this.#daemon.timeouts.startMs);
     const old = () => start(options === undefined ? nothing : bytesOf(options));
     if (this.#isOld) return parseShimAnswer(await old());
     try {
@@ -73,7 +72,7 @@ export class ShimProgram {
 
   /** Removes what is left of a task whose shim is dead. @throws as {@link start} */
   async delete(target: ShimTarget): Promise<TaskExit & { readonly pid: number }> {
-    const answer = await this.#run('delete', target, nothing, deleteMs);
+    const answer = await this.#run('delete', target, nothing, this.#daemon.timeouts.cleanupMs);
     try {
       const deleted = fromBinary(DeleteResponseSchema, answer);
       return { pid: deleted.pid, ...exitOf(deleted) };

@@ -12,22 +12,28 @@ import { isTimeout, lostShim } from '../shim-calls.ts';
 /** containerd's sandbox API as a shim serves it. */
 export type SandboxClient = UnaryServiceClient<typeof Sandbox>;
 
-const helloMs = 5_000;
-
 /** A sandbox's shim: the connection to it, and its record in the sandbox's bundle. */
 export class SandboxShim implements Disposable {
   readonly target: ShimTarget;
   readonly #log: Log;
   readonly #shimLog: Disposable;
   readonly #bury: (shim: SandboxShim) => void;
+  readonly #loadMs: number;
   #record: ForeignRecord;
   #client: Promise<UnaryClient> | undefined;
   #isOver = false;
 
-  /** `bury`: called once when the shim is found dead. */
-  constructor(target: ShimTarget, record: ForeignRecord, log: Log, bury: (shim: SandboxShim) => void) {
+  /** `loadMs`: for connecting to it, and for its answer then. `bury`: called once when it is found dead. */
+  constructor(
+    target: ShimTarget,
+    record: ForeignRecord,
+    loadMs: number,
+    log: Log,
+    bury: (shim: SandboxShim) => void,
+  ) {
     this.target = target;
     this.#record = record;
+    this.#loadMs = loadMs;
     this.#log = log;
     this.#bury = bury;
     this.#shimLog = readShimLog(target.bundle, { namespace: target.namespace, sandbox: target.id }, log);
@@ -73,8 +79,8 @@ export class SandboxShim implements Disposable {
     try {
       const { endpoint } = this.#record;
       if (endpoint === undefined) throw unavailable(`shim of sandbox ${id} is not there yet`);
-      const client = await connectEndpoint(endpoint);
-      await hello(client, id, daemonContext(this.#log, namespace));
+      const client = await connectEndpoint(endpoint, this.#loadMs);
+      await hello(client, id, daemonContext(this.#log, namespace), this.#loadMs);
       void client.closed.then(() => this.#lost());
       return client;
     } catch (error) {
@@ -102,6 +108,7 @@ async function hello(
   client: UnaryClient,
   sandboxId: string,
   ctx: ReturnType<typeof daemonContext>,
+  helloMs: number,
 ): Promise<void> {
   try {
     await client.service(Sandbox).pingSandbox({ sandboxId }, ctx, helloMs);

@@ -8,7 +8,7 @@ import type { Events } from '../../events/events.ts';
 import { makeEvent, timestampOf } from '../../events/topics.ts';
 import { Bundles, sandboxBundlesDir } from '../bundle.ts';
 import { endProcessesIn } from '../foreign/bundle-processes.ts';
-import { readForeignRecord } from '../foreign/foreign-record.ts';
+import { type ForeignRecord, readForeignRecord } from '../foreign/foreign-record.ts';
 import { type DaemonEnds, ShimProgram, type ShimTarget } from '../foreign/shim-program.ts';
 import { isTimeout, lostShim, uncancelled } from '../shim-calls.ts';
 import type { TaskExit } from '../task.ts';
@@ -159,7 +159,7 @@ export class SandboxShims implements Disposable {
     const { id } = target;
     const file = this.#programOf(id, runtimeName);
     const record = { format: 1, program: file, pid: 0 } as const;
-    const shim = new SandboxShim(target, record, this.#options.log, this.#bury);
+    const shim = this.#shimOf(target, record);
     this.#shims.set(keyOf(target), shim);
     try {
       await shim.serveAt(await new ShimProgram(file, this.#options.daemon).start(target, options));
@@ -205,12 +205,17 @@ export class SandboxShims implements Disposable {
       await endProcessesIn(target.bundle);
       return this.#bundles.remove(target.namespace, target.id);
     }
-    const shim = new SandboxShim(target, record, this.#options.log, this.#bury);
+    const shim = this.#shimOf(target, record);
     this.#shims.set(keyOf(target), shim);
     shim.connected().then(
       () => void (record.pid > 0 && this.tellExit(shim)),
       () => {},
     );
+  }
+
+  #shimOf(target: ShimTarget, record: ForeignRecord): SandboxShim {
+    const { daemon, log } = this.#options;
+    return new SandboxShim(target, record, daemon.timeouts.loadMs, log, this.#bury);
   }
 
   /** A dead shim's sandbox is removed by the shim's own program, and its end is told. */

@@ -43,10 +43,17 @@ export interface OverlayDriverOptions {
    * as a `fallback` where mapped mounts do not work, or `always`. Default `never`.
    */
   readonly slowChown?: SlowChown;
+  /** More options of the overlays that it hands out. Default: none. */
+  readonly options?: readonly string[];
+  /** Whether {@link SnapshotDriver.labels} tells a snapshot's directory. Default false. */
+  readonly upperdirLabel?: boolean;
   /** How long a layer stays mounted after its last user. Default 10 s. */
   readonly idleMs?: number;
   readonly log?: Log;
 }
+
+/** containerd's label. */
+const upperdirKey = 'containerd.io/snapshot/overlay.upperdir';
 
 /** See {@link OverlayDriverOptions.slowChown}. */
 type SlowChown = 'never' | 'fallback' | 'always';
@@ -101,6 +108,8 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly exports: Readonly<Record<string, string>>;
   readonly share?: (from: number, to: number) => Promise<boolean>;
   readonly #userXattr: boolean;
+  readonly #options: readonly string[];
+  readonly labels?: (id: number) => Readonly<Record<string, string>>;
   readonly #paths: SnapshotPaths;
   readonly #bodies: Bodies;
   readonly #stack: LayerStack;
@@ -110,7 +119,14 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly #chowns: boolean;
 
   constructor(
-    { root, userXattr = false, idleMs = 10_000, log = silentLog }: OverlayDriverOptions,
+    {
+      root,
+      userXattr = false,
+      options = [],
+      upperdirLabel,
+      idleMs = 10_000,
+      log = silentLog,
+    }: OverlayDriverOptions,
     { paths, layers, mapped, support: { mode, reason }, owners }: Found,
   ) {
     this.root = root;
@@ -118,6 +134,8 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#chowns = owners === 'chown';
     this.exports = reason === '' ? { layers: mode } : { layers: mode, layers_reason: reason };
     this.#userXattr = userXattr;
+    this.#options = options;
+    if (upperdirLabel === true) this.labels = (id) => ({ [upperdirKey]: paths.fs(id) });
     this.#paths = paths;
     this.#bodies = new Bodies(paths);
     this.#stack = new LayerStack(paths, this.#bodies, { layers, mapped, idleMs, log });
@@ -155,7 +173,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     // A commit that failed at its record has left the layer file alone.
     if (own?.directory === false) await this.#createFs(snapshot);
     const [fs, work] = [this.#paths.fs(id), this.#paths.work(id)];
-    return overlayMounts({ kind, fs, work, lower, userXattr: this.#userXattr });
+    return overlayMounts({ kind, fs, work, lower, userXattr: this.#userXattr, options: this.#options });
   }
 
   async commit({ id }: DriverSnapshot): Promise<SnapshotUsage> {
