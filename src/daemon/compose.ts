@@ -32,6 +32,7 @@ import type { Layout } from './directories.ts';
 import { isEnabled } from './plugin-choice.ts';
 import { openProxies, type Proxies } from './proxies.ts';
 import { shimEnvironment } from './shim-environment.ts';
+import { unpackersOf } from './unpackers.ts';
 import { readOrMakeUuid } from './uuid.ts';
 
 /** Everything the services are made of. Disposing finishes what is being written; containers go on. */
@@ -91,7 +92,7 @@ export async function compose(
   // Asked when there is no room, long after everything is open.
   const freeable = async (ctx: Context) => (await storage.prune(ctx, { all: true, dryRun: true })).freedBytes;
   events.recordIn(metadata.journal);
-  const transfers = opened.use(openTransfers(current, layout, metadata, drivers, freeable));
+  const transfers = opened.use(openTransfers(current, layout, metadata, drivers, proxies, freeable));
   const tasks = opened.use(openTasks(config, layout, version, metadata.mounts, events, log));
   const containers = openContainers(layout, metadata, transfers, events, tasks);
   const storage: Storage = new LocalStorage({
@@ -175,6 +176,7 @@ function openTransfers(
   layout: Layout,
   metadata: Metadata,
   drivers: readonly SnapshotDriver[],
+  { differs }: Proxies,
   freeable: (ctx: Context) => Promise<number>,
 ): TransferParts {
   const { content, images, leases, snapshotters } = metadata;
@@ -189,6 +191,7 @@ function openTransfers(
     remoteSnapshotters: remoteSnapshotters(current()),
     platform: hostPlatform(),
     hostsDirs: () => current().hostsDirs,
+    differFor: unpackersOf(current(), differs),
     contentRoot: layout.content,
     freeable,
     stallMs,

@@ -58,6 +58,9 @@ export const isManifestType = (mediaType: string): boolean => manifests.has(medi
 export const isIndexType = (mediaType: string): boolean => indexes.has(mediaType);
 export const isConfigType = (mediaType: string): boolean => configs.has(mediaType);
 export const isLayerType = (mediaType: string): boolean => layers.has(mediaType);
+/** Also layers that are packed in a way Berth does not know, such as encrypted ones. */
+export const isAnyLayerType = (mediaType: string): boolean =>
+  /^application\/vnd\.(oci\.image\.layer|docker\.image\.rootfs)\./.test(mediaType);
 /** Layers that may only be fetched from where they come from (Windows' base layers). */
 export const isNonDistributable = (mediaType: string): boolean =>
   /\.(?:nondistributable|foreign)\./.test(mediaType);

@@ -8,6 +8,7 @@ import type { ChainId, DiffId, Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
 import { labelUncompressed } from './blobs.ts';
+import type { Differ } from './differ.ts';
 import { finish } from './finish.ts';
 import { refKey } from './labels.ts';
 import { undo } from './lease.ts';
@@ -15,7 +16,7 @@ import type { TransferParts } from './parts.ts';
 import type { PlannedImage } from './planned-image.ts';
 import type { Customer } from './progress.ts';
 import { remoteLabels } from './remote-snapshotters.ts';
-import { type LayerToWrite, type WrittenLayer, writeLayer } from './write-layer.ts';
+import { type WrittenLayer, writeLayer } from './write-layer.ts';
 
 export interface UnpackRequest {
   readonly image: PlannedImage;
@@ -25,6 +26,11 @@ export interface UnpackRequest {
   readonly reference?: string;
   /** Resolves when the blob of a layer is in the content store; asks for it where nobody has yet. */
   readonly ready: (layer: Descriptor) => Promise<void>;
+}
+
+export interface UnpackJob extends UnpackRequest {
+  /** What applies the layers, if not Berth itself. */
+  readonly differ: Differ | undefined;
 }
 
 /** One layer of an image, and where it stands in the stack. */
@@ -60,7 +66,8 @@ export interface Extracted extends AsyncDisposable {
 }
 
 /** Can it take layers all at once, each in a snapshot without a parent, or must one be committed before the next? */
-export const rebases = ({ capabilities = [] }: Snapshotter): boolean => capabilities.includes('rebase');
+export const rebases = ({ snapshotter: { capabilities = [] }, differ }: UnpackJob): boolean =>
+  differ === undefined && capabilities.includes('rebase');
 
 /**
  * Unpacks one layer, unless its snapshot is there by now: into a parentless snapshot of its own where the snapshotter
@@ -69,7 +76,7 @@ export const rebases = ({ capabilities = [] }: Snapshotter): boolean => capabili
 export async function extract(
   parts: TransferParts,
   ctx: Context,
-  request: UnpackRequest,
+  request: UnpackJob,
   layer: Layer,
 ): Promise<Extracted> {
   const { snapshotter } = request;
@@ -80,7 +87,7 @@ export async function extract(
   if (await isCommitted(parts, ctx, snapshotter, layer.chainId)) return finished(stack.move());
   const key = `extract-${Date.now()}-${randomBytes(3).toString('base64url')} ${layer.chainId}`;
   const labels = { ...remoteLabels(parts, request, layer), [labelNames.snapshotRef]: layer.chainId };
-  const mounts = await prepare(parts, ctx, snapshotter, layer, key, labels);
+  const mounts = await prepare(parts, ctx, request, layer, key, labels);
   if (mounts === undefined) return finished(stack.move());
   let committed = false;
   stack.defer(() =>
@@ -92,7 +99,7 @@ export async function extract(
   return {
     async commit(at) {
       if (written.applied !== undefined) await finish(at, snapshotter, layer, written.applied);
-      committed = await commit(parts, at, snapshotter, layer, key, labels);
+      committed = await commit(parts, at, request, layer, key, labels);
       await held.disposeAsync();
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
@@ -108,13 +115,14 @@ const finished = (held: AsyncDisposableStack): Extracted => ({
 async function prepare(
   parts: TransferParts,
   ctx: Context,
-  snapshotter: Snapshotter,
+  request: UnpackJob,
   layer: Layer,
   key: string,
   labels: Record<string, string>,
 ) {
+  const { snapshotter } = request;
   try {
-    return await snapshotter.prepare(ctx, key, rebases(snapshotter) ? '' : layer.parent, labels);
+    return await snapshotter.prepare(ctx, key, rebases(request) ? '' : layer.parent, labels);
   } catch (error) {
     const skip =
       isKind(error, 'already_exists') && (await isCommitted(parts, ctx, snapshotter, layer.chainId));
@@ -124,7 +132,7 @@ async function prepare(
 }
 
 interface Filled extends AsyncDisposable {
-  /** Absent: the file of another namespace's snapshot, which is finished. */
+  /** Absent: nothing is left to do before the commit. */
   readonly applied?: WrittenLayer;
 }
 
@@ -136,12 +144,13 @@ interface Filled extends AsyncDisposable {
 async function fill(
   parts: TransferParts,
   ctx: Context,
-  request: UnpackRequest,
+  request: UnpackJob,
   layer: Layer,
   { key, mounts }: { readonly key: string; readonly mounts: readonly Mount[] },
 ): Promise<Filled> {
-  const { snapshotter, customer } = request;
+  const { snapshotter, customer, differ } = request;
   const { chainId, descriptor } = layer;
+  if (differ !== undefined) return applyElsewhere(parts, ctx, request, differ, { layer, mounts });
   await using stack = new AsyncDisposableStack();
   if (snapshotter.share !== undefined && !parts.isolated)
     stack.use(await parts.locks.acquire(`${snapshotter.name} ${chainId} ${descriptor.digest}`, ctx.signal));
@@ -165,10 +174,11 @@ function say(
 async function apply(
   parts: TransferParts,
   ctx: Context,
-  { customer, snapshotter }: UnpackRequest,
+  request: UnpackJob,
   layer: Layer,
   mounts: readonly Mount[],
 ): Promise<WrittenLayer> {
+  const { customer } = request;
   const { descriptor } = layer;
   using _ = await parts.unpacks.acquire(customer.id, ctx.signal);
   const tell = (phase: 'extracting' | 'extracted', offset: number) => say(customer, layer, phase, offset);
@@ -176,33 +186,51 @@ async function apply(
   await using reader = await parts.content.reader(ctx, descriptor.digest);
   const { path } = reader;
   // All but the base layer are prepared without their parent: what they delete is written down, not carried out.
-  const to = layer.parent === '' || !rebases(snapshotter) ? mounts : forRebase(mounts);
+  const to = layer.parent === '' || !rebases(request) ? mounts : forRebase(mounts);
   await using stack = new AsyncDisposableStack();
   const onProgress = (readBytes: number) => tell('extracting', Math.min(readBytes, descriptor.size));
-  const request = {
+  const wanted = {
     source: () => (path === undefined ? reader.stream() : { path }),
     mediaType: descriptor.mediaType,
     mounts: to,
     onProgress,
   };
-  const written = stack.use(await applyOrExplain(parts, ctx, descriptor.digest, request));
-  if (written.diffId !== layer.diffId)
-    throw dataLoss(
-      `wrong diff id ${written.diffId} calculated on extraction ${layer.diffId}, layer ${descriptor.digest}`,
-    );
+  const written = stack.use(
+    await applyOrExplain(ctx, descriptor.digest, () => writeLayer(parts.applyTarget, wanted)),
+  );
+  mustBe(layer, written.diffId);
   tell('extracted', descriptor.size);
   stack.move();
   return written;
 }
 
-async function applyOrExplain(
-  { applyTarget }: TransferParts,
+/** Another differ applies it onto its parent, whose mounts it is given. What it says must be what the image says. */
+async function applyElsewhere(
+  parts: TransferParts,
   ctx: Context,
-  digest: Digest,
-  layer: LayerToWrite,
-): Promise<WrittenLayer> {
+  { customer }: UnpackJob,
+  differ: Differ,
+  { layer, mounts }: { readonly layer: Layer; readonly mounts: readonly Mount[] },
+): Promise<Filled> {
+  const { descriptor } = layer;
+  using _ = await parts.unpacks.acquire(customer.id, ctx.signal);
+  say(customer, layer, 'extracting', 0);
+  const wanted = { layer: descriptor, mounts, sync: false };
+  const { digest } = await applyOrExplain(ctx, descriptor.digest, () => differ.apply(ctx, wanted));
+  mustBe(layer, digest);
+  say(customer, layer, 'extracted', descriptor.size);
+  return { [Symbol.asyncDispose]: async () => {} };
+}
+
+/** @throws data_loss */
+function mustBe({ diffId, descriptor }: Layer, found: string): void {
+  if (found === diffId) return;
+  throw dataLoss(`wrong diff id ${found} calculated on extraction ${diffId}, layer ${descriptor.digest}`);
+}
+
+async function applyOrExplain<T>(ctx: Context, digest: Digest, work: () => Promise<T>): Promise<T> {
   try {
-    return await writeLayer(applyTarget, { ...layer, signal: ctx.signal });
+    return await work();
   } catch (error) {
     ctx.signal.throwIfAborted();
     throw wrap(error, `failed to extract layer ${digest}`);
@@ -213,15 +241,15 @@ async function applyOrExplain(
 async function commit(
   parts: TransferParts,
   ctx: Context,
-  snapshotter: Snapshotter,
+  request: UnpackJob,
   layer: Layer,
   key: string,
   labels: Record<string, string>,
 ): Promise<boolean> {
   try {
-    const blob = layer.descriptor.digest;
-    const options = rebases(snapshotter) ? { parent: layer.parent, blob } : { blob };
-    await snapshotter.commit(ctx, layer.chainId, key, labels, options);
+    const blob = request.differ === undefined ? layer.descriptor.digest : undefined;
+    const options = rebases(request) ? { parent: layer.parent, blob } : { blob };
+    await request.snapshotter.commit(ctx, layer.chainId, key, labels, options);
   } catch (error) {
     if (isKind(error, 'already_exists')) return false;
     throw error;

@@ -11,6 +11,7 @@ import { Connections } from '../registry/connections.ts';
 import type { FindApplyTarget } from '../snapshots/apply-target.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { BlobStep } from './blobs.ts';
+import type { Differ } from './differ.ts';
 import { DiskSpace } from './disk-space.ts';
 import { RunningTransfers } from './running-transfers.ts';
 
@@ -30,6 +31,8 @@ export interface TransferOptions {
   readonly hostsDirs?: () => readonly string[];
   /** Directory whose file system must have room for what is pulled. */
   readonly contentRoot: string;
+  /** What unpacks images of a platform for a snapshotter, where that is not Berth itself. Default: nothing else does. */
+  readonly differFor?: (snapshotter: string, platform: Platform) => Differ | undefined;
   /** How many bytes could be freed for a caller, to say so when there is no room. */
   readonly freeable?: (ctx: Context) => Promise<number>;
   /** Content of other namespaces is none of the caller's business: it must bring the bytes itself. Default false. */

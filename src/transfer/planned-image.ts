@@ -48,13 +48,19 @@ export function isImage({ mediaType, config }: Manifest): boolean {
   return isConfigType(config.mediaType) || legacy;
 }
 
-/** An image that can be unpacked: its config, and as many layers as the config has diff IDs. @throws invalid_argument, not_implemented */
-export function unpackable({ manifest, document, config }: PlannedImage): ImageConfig {
+/**
+ * An image that can be unpacked: its config, and as many layers as the config has diff IDs. `packed`: which media types of
+ * layers can be; default those that Berth knows. @throws invalid_argument, not_implemented
+ */
+export function unpackable(
+  { manifest, document, config }: PlannedImage,
+  packed: (mediaType: string) => boolean = isLayerType,
+): ImageConfig {
   if (config === undefined)
     throw invalidArgument(
       `${manifest.digest}: not a container image but ${JSON.stringify(document.artifactType ?? document.config.mediaType)}`,
     );
-  const odd = document.layers.find((layer) => !isLayerType(layer.mediaType));
+  const odd = document.layers.find((layer) => !packed(layer.mediaType));
   if (odd !== undefined)
     throw notImplemented(`layer ${odd.digest}: media type ${JSON.stringify(odd.mediaType)}`);
   const [layers, diffIds] = [document.layers.length, config.diffIds.length];

@@ -6,11 +6,12 @@ import { chainIds } from '../oci/chain-id.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { ChainId, DiffId } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
+import { isAnyLayerType } from '../oci/media-types.ts';
 import type { Platform } from '../oci/platform.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { addLabels } from './blobs.ts';
 import { localDocuments } from './documents.ts';
-import { extract, isCommitted, type Layer, rebases, type UnpackRequest } from './extract.ts';
+import { extract, isCommitted, type Layer, rebases, type UnpackJob, type UnpackRequest } from './extract.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';
@@ -55,7 +56,8 @@ export function snapshotterOf(parts: TransferParts, name: string): Snapshotter {
 
 /**
  * Unpacks every layer that no snapshot holds yet. All of them at once, each into a parentless snapshot of its own; then
- * they are committed base first, each on its parent. A snapshotter that cannot rebase gets one after the other. If one
+ * they are committed base first, each on its parent. A snapshotter that cannot rebase, and another differ than Berth itself,
+ * get one after the other. If one
  * fails nothing above it is committed and nothing stays behind.
  */
 export async function unpackImage(
@@ -64,12 +66,14 @@ export async function unpackImage(
   request: UnpackRequest,
 ): Promise<ChainId> {
   const { image, snapshotter } = request;
-  const { diffIds } = unpackable(image);
+  const differ = parts.differFor?.(snapshotter.name, image.platform ?? parts.platform);
+  const { diffIds } = unpackable(image, differ && isAnyLayerType);
   const layers = planLayers(image, diffIds);
   const top = layers.at(-1)?.chainId ?? ('' as ChainId);
   const missing = layers.slice(await firstMissing(parts, ctx, snapshotter, layers));
-  if (rebases(snapshotter)) await unpackAtOnce(parts, ctx, request, missing);
-  else await unpackInOrder(parts, ctx, request, missing);
+  const job = { ...request, differ };
+  if (rebases(job)) await unpackAtOnce(parts, ctx, job, missing);
+  else await unpackInOrder(parts, ctx, job, missing);
   if (top !== '')
     await addLabels(parts.content, ctx, image.document.config.digest, {
       [`${labelNames.snapshotPrefix}${snapshotter.name}`]: top,
@@ -104,7 +108,7 @@ async function firstMissing(
 async function unpackInOrder(
   parts: TransferParts,
   ctx: Context,
-  request: UnpackRequest,
+  request: UnpackJob,
   layers: readonly Layer[],
 ): Promise<void> {
   for (const layer of layers) {
@@ -116,7 +120,7 @@ async function unpackInOrder(
 async function unpackAtOnce(
   parts: TransferParts,
   ctx: Context,
-  request: UnpackRequest,
+  request: UnpackJob,
   layers: readonly Layer[],
 ): Promise<void> {
   const group = new TaskGroup(ctx.signal);

@@ -93,6 +93,15 @@ export interface Config {
   readonly proxyPlugins: Readonly<Record<string, ProxyPlugin>>;
   /** Differs of the Diff service in the order in which they are asked: `walking` and proxies. */
   readonly differs: readonly string[];
+  /** What unpacks images that are pulled or imported here. */
+  readonly unpacks: readonly UnpackConfig[];
+}
+
+/** Which differ (`walking`, a proxy; '' for Berth itself) unpacks images of a platform ('' for any) for a snapshotter. */
+export interface UnpackConfig {
+  readonly platform: string;
+  readonly snapshotter: string;
+  readonly differ: string;
 }
 
 /** What another process may do for the daemon. */
@@ -184,6 +193,7 @@ export const defaultConfig: Config = {
   gc: defaultGcConfig,
   proxyPlugins: {},
   differs: ['walking'],
+  unpacks: [],
 };
 
 /**

@@ -23,6 +23,7 @@ import {
   pathsByName,
   pluginUris,
   proxyPlugins,
+  unpackConfigs,
 } from './values.ts';
 
 /** A key of a file of the latest version: a check of its value and the setting it becomes. */
@@ -178,6 +179,7 @@ export const allKeys: readonly Key[] = [
   alias(key(`${criImages}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live)),
   key(`${transfer}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live),
   key(`${transfer}/max_concurrent_unpacks`, 'maxConcurrentUnpacks', integer(0, 256)),
+  key(`${transfer}/unpack_config`, 'unpacks', unpackConfigs),
   key(`${criRuntime}/default_runtime_name`, 'criDefaultRuntime', (value) =>
     typeof value === 'string' && value !== '' ? value : oneOf('runc')(value),
   ),

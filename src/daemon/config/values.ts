@@ -1,5 +1,12 @@
 import { messageOf } from '../../errors/error.ts';
-import { type CriRuntime, type ProxyPlugin, type ProxyType, proxyTypes } from './config.ts';
+import { parsePlatform } from '../../oci/platform.ts';
+import {
+  type CriRuntime,
+  type ProxyPlugin,
+  type ProxyType,
+  proxyTypes,
+  type UnpackConfig,
+} from './config.ts';
 
 /** Checks one value of a configuration file. Returns it in the shape of Config, or throws a RangeError that says what is allowed. */
 export type Check<T> = (value: unknown) => T;
@@ -130,6 +137,25 @@ function proxyPlugin(name: string, value: unknown): ProxyPlugin {
     capabilities,
     exports: { ...(exports as Readonly<Record<string, string>>) },
   };
+}
+
+/** Tables of containerd's Transfer service: `[{ platform = "linux/amd64", snapshotter = "overlayfs", differ = "walking" }]`. */
+export const unpackConfigs: Check<readonly UnpackConfig[]> = (value) =>
+  Array.isArray(value) ? value.map(unpackConfig) : refuse('an array of tables');
+
+function unpackConfig(value: unknown): UnpackConfig {
+  const { platform = '', snapshotter = '', differ = '' } = isTable(value) ? value : { platform: 0 };
+  const isName = (name: unknown): name is string =>
+    typeof name === 'string' && (name === '' || pluginName.test(name));
+  if (!isName(snapshotter) || !isName(differ))
+    return refuse('made of tables whose snapshotter and differ are names');
+  try {
+    if (typeof platform === 'string') {
+      if (platform !== '') parsePlatform(platform);
+      return { platform, snapshotter, differ };
+    }
+  } catch {}
+  return refuse('made of tables whose platform is one such as "linux/amd64"');
 }
 
 /** Whether a value of a TOML file is a table. */
