@@ -82,16 +82,17 @@ sid_apt() {
   "${sid_apt_get[@]}" update || die "apt-get could not read the lists of Debian sid"
 }
 
-# unpack_sid DIR PACKAGE PROGRAM…: a package of Debian sid and what it wants, unpacked in DIR/root; DIR/bin has its programs,
+# unpack_sid DIR PACKAGES PROGRAM…: packages of Debian sid and what they want, unpacked in DIR/root; DIR/bin has its programs,
 # run with their own libc by its own loader, so that they run on an older Debian.
 unpack_sid() {
-  local dir=$1 package=$2 work root=$1/root name; shift 2
-  say "unpacking Debian sid's $package"
+  local dir=$1 packages=$2 work root=$1/root name; shift 2
+  say "unpacking Debian sid's $packages"
   work=$(mktemp -d)
   mkdir -p "$root" "$dir/bin"
   sid_apt "$work"
-  "${sid_apt_get[@]}" install -y --no-install-recommends --download-only "$package" >&2 ||
-    die "apt-get could not download $package of sid"
+  # shellcheck disable=SC2086 # there may be several
+  "${sid_apt_get[@]}" install -y --no-install-recommends --download-only $packages >&2 ||
+    die "apt-get could not download $packages of sid"
   for name in "$work"/cache/archives/*.deb; do dpkg -x "$name" "$root"; done
   rm -rf "$work"
   local loader; loader=$(echo "$root"/usr/lib/*/ld-linux-*.so.*)
@@ -109,6 +110,11 @@ need_erofs_utils() {
 # criu 4: bookworm has none.
 need_criu() {
   [ -x "$tools/criu/bin/criu" ] || unpack_sid "$tools/criu" criu criu
+}
+
+# crun 1.28, which knows the specification that ctr writes and criu: bookworm's 1.8 knows neither.
+need_crun() {
+  [ -x "$tools/crun/bin/crun" ] || unpack_sid "$tools/crun" 'crun libcriu2' crun
 }
 
 # A snapshotter of others that runs images before their layers are here.

@@ -22,7 +22,7 @@ export function checkpointTask(task: Task, path: string, options: CheckpointOpti
   return init.exclusive(async () => {
     if (init.status !== 'running' && init.status !== 'paused')
       throw failedPrecondition(`cannot checkpoint a ${init.status} container`);
-    const version = await requireCriu();
+    const version = await requireCriu(task.request.runtime.file);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     await writeImages(task, path, options, version);
   });

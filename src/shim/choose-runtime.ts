@@ -11,6 +11,8 @@ export interface RuntimeBinary {
   readonly isCrun: boolean;
   /** runc itself, of a version whose ways we know. */
   readonly isRunc: boolean;
+  /** Whether it can have criu checkpoint and restore; crun says so when it was built with it. */
+  readonly knowsCriu: boolean;
 }
 
 const known = new Map<string, Promise<RuntimeBinary>>();
@@ -33,11 +35,13 @@ export const defaultRuntime = (): Promise<RuntimeBinary> =>
 async function describe(file: string): Promise<RuntimeBinary> {
   const { stdout } = await runCommand({ file, args: ['--version'], timeoutMs: 10_000 });
   const specVersion = /^spec: (\d+\.\d+\.\d+)/m.exec(stdout)?.[1] ?? '';
+  const isCrun = stdout.startsWith('crun ');
   return {
     file,
     specVersion,
-    isCrun: stdout.startsWith('crun '),
+    isCrun,
     isRunc: stdout.startsWith('runc version 1.'),
+    knowsCriu: !isCrun || stdout.includes('+CRIU'),
   };
 }
 

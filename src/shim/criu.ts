@@ -1,4 +1,5 @@
 import { failedPrecondition, isKind, unknown } from '../errors/error.ts';
+import { runtimeBinary } from './choose-runtime.ts';
 import { isNewer } from './oci-version.ts';
 import { runCommand } from './run-command.ts';
 
@@ -6,8 +7,13 @@ import { runCommand } from './run-command.ts';
 const oldest = '3.16';
 const patienceMs = 10_000;
 
-/** Before anything is asked of criu. @returns its version @throws failed_precondition (missing, too old), unknown */
-export async function requireCriu(): Promise<string> {
+/**
+ * Before anything is asked of criu through the OCI runtime of that name.
+ * @returns criu's version @throws failed_precondition (missing, too old, unknown to the runtime), unknown
+ */
+export async function requireCriu(runtimeFile: string): Promise<string> {
+  const { knowsCriu } = await runtimeBinary(runtimeFile);
+  if (!knowsCriu) throw failedPrecondition(`checkpoints need criu, which ${runtimeFile} was built without`);
   const version = /^Version: (\d+\.\d+\S*)/m.exec(await askVersion())?.[1];
   if (version === undefined) throw unknown('criu does not tell its version');
   if (isNewer(oldest, version))

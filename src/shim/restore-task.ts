@@ -17,7 +17,7 @@ import { SIGKILL, type Task } from './task.ts';
  */
 export async function restoreTask(task: Task, checkpoint: string): Promise<void> {
   const { request, init, runtime } = task;
-  const version = await requireCriu();
+  const version = await requireCriu(request.runtime.file);
   const { streams, flags } = readNotes(checkpoint);
   await using undo = new AsyncDisposableStack();
   undo.defer(() => task.close(init));

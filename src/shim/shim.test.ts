@@ -130,9 +130,9 @@ test('a newer specification version is lowered for crun only, and nothing else c
   const path = join(dir, 'config.json');
   const read = () => JSON.parse(readFileSync(path, 'utf8'));
   writeFileSync(path, JSON.stringify({ ociVersion: '1.2.0', hostname: 'h' }));
-  adaptSpec(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false, isRunc: true });
+  adaptSpec(dir, { file: 'runc', specVersion: '1.0.2', isCrun: false, isRunc: true, knowsCriu: true });
   assert.equal(read().ociVersion, '1.2.0');
-  adaptSpec(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true, isRunc: false });
+  adaptSpec(dir, { file: 'crun', specVersion: '1.0.0', isCrun: true, isRunc: false, knowsCriu: false });
   const annotations = { 'org.criu.config': join(dir, 'criu.conf') };
   assert.deepEqual(read(), { ociVersion: '1.0.0', hostname: 'h', annotations });
 });

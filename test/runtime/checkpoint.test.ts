@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { isKind } from '../../src/errors/error.ts';
-import { CheckpointOptionsSchema } from '../../src/gen/containerd/runc/v1/runc_pb.ts';
+import { CheckpointOptionsSchema, OptionsSchema } from '../../src/gen/containerd/runc/v1/runc_pb.ts';
 import type { Any } from '../../src/oci/any.ts';
+import { listCgroupPids } from '../../src/sys/cgroup.ts';
+import { commandOf } from '../kit/daemon.ts';
 import { tools } from '../kit/paths.ts';
 import { Harness, mountsIn, until } from './harness.ts';
 
@@ -138,6 +141,50 @@ test('a task that waits for its restore outlives the shim, can be deleted, and i
   assert.deepEqual(mountsIn(harness.dir), []);
 });
 
+/** Processes of the runtime and of criu that restore into a bundle of this test, or work in its cgroups. */
+const restoring = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandOf(pid).includes(' restore ') && commandOf(pid).includes(harness.state));
+
+test('a shim killed in the middle of a restore leaves nothing of it, and the next start restores', async () => {
+  await startCounting('origin');
+  const images = join(harness.dir, 'origin-images');
+  await harness.tasks.checkpoint(ctx, 'origin', images, exit);
+  await harness.tasks.delete(ctx, 'origin');
+  const log = join(harness.dir, 'cut.log');
+  for (const delayMs of [0, 10, 25, 50, 80, 120, 200]) {
+    const wanted = harness.task('cut', ['none'], { stdout: `cri://${log}`, checkpoint: images });
+    const cgroup = String(JSON.parse(Buffer.from(wanted.spec).toString()).linux.cgroupsPath);
+    await harness.tasks.create(ctx, wanted);
+    const starting = harness.tasks.start(ctx, 'cut').then(
+      () => 'started',
+      (error) => String(error),
+    );
+    await until(() => restoring().length > 0, 'the restore');
+    await sleep(delayMs);
+    process.kill(await harness.shimPid(), 'SIGKILL');
+    const said = await starting;
+    await until(async () => (await findAgain('cut')) !== undefined, 'the next shim');
+    const { status, pid } = await harness.tasks.get(ctx, 'cut');
+    // Whether the restore was done when the shim was killed, the clock decides; in between there is nothing.
+    if (status !== 'running') {
+      assert.deepEqual([status, pid, said === 'started'], ['created', 0, false], `${delayMs} ms: ${said}`);
+      assert.deepEqual(restoring(), [], `${delayMs} ms`);
+      assert.deepEqual(listCgroupPids(cgroup), [], `${delayMs} ms: processes of the half-made one are left`);
+      await harness.tasks.start(ctx, 'cut');
+    }
+    const seen = numbers(log).length;
+    await until(() => numbers(log).length > seen + 2, 'it going on');
+    assert.ok(isAscending(numbers(log)), 'one writer, which goes on from the checkpoint');
+    await end('cut');
+    rmSync(log);
+    assert.deepEqual(listCgroupPids(cgroup), []);
+    assert.deepEqual(mountsIn(harness.dir), []);
+  }
+});
+
 test('what cannot be restored says why in criu’s words, leaves nothing, and can be tried again', async () => {
   const log = await startCounting('broken');
   const images = join(harness.dir, 'broken-images');
@@ -215,4 +262,22 @@ test('a criu that is missing or too old is said', async () => {
     });
     assert.equal((await other.tasks.get(ctx, 'poor')).status, 'running');
   }
+});
+
+test('an OCI runtime that knows no criu is named', async () => {
+  const binaryName = join(harness.dir, 'crun-without-criu');
+  // As the crun of Debian 12 says it.
+  const version = 'crun version 1.8.1\nspec: 1.0.0\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +YAJL';
+  writeFileSync(binaryName, `#!/bin/sh\n[ "$1" = --version ] && exec echo "${version}"\nexec runc "$@"\n`, {
+    mode: 0o755,
+  });
+  const value = toBinary(OptionsSchema, create(OptionsSchema, { binaryName }));
+  const options: Any = { typeUrl: OptionsSchema.typeName, value };
+  await harness.tasks.create(ctx, harness.task('lonely', ['sleep', '100'], { options }));
+  await harness.tasks.start(ctx, 'lonely');
+  await assert.rejects(harness.tasks.checkpoint(ctx, 'lonely', join(harness.dir, 'lonely-images')), (e) => {
+    assert.match(String(e), /checkpoints need criu, which .*\/crun-without-criu was built without/);
+    return isKind(e, 'failed_precondition');
+  });
+  await end('lonely');
 });
