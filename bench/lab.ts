@@ -80,9 +80,13 @@ let lastName = 0;
 /** A name that no container of this run had. */
 export const freshName = (): string => `bench-${process.pid}-${++lastName}`;
 
-/** A detached container that sleeps. @returns milliseconds until ctr is back */
-export const startSleeper = (subject: Subject, name: string): Promise<number> =>
-  timedCtr(subject, 'run', '-d', '--null-io', image('small'), name, '/bin/sleep', '36000');
+/** A detached container that sleeps; `flags` go to `ctr run`. @returns milliseconds until ctr is back */
+export const startSleeper = (
+  subject: Subject,
+  name: string,
+  flags: readonly string[] = [],
+): Promise<number> =>
+  timedCtr(subject, 'run', '-d', '--null-io', ...flags, image('small'), name, '/bin/sleep', '36000');
 
 /** Ends and removes containers, eight at a time. */
 export async function removeAll(subject: Subject, names: readonly string[]): Promise<void> {

@@ -16,7 +16,7 @@ import { floors } from './groups/floors.ts';
 import { idle, many } from './groups/many.ts';
 import { output } from './groups/output.ts';
 import { pulls } from './groups/pulls.ts';
-import { starts } from './groups/starts.ts';
+import { crun, starts } from './groups/starts.ts';
 import { cache, type Lab, openLab } from './lab.ts';
 import { type Row, renderRow, tableHead } from './stats.ts';
 
@@ -25,6 +25,7 @@ const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
   calls,
   api,
   starts,
+  crun,
   docker,
   many,
   output,
@@ -58,7 +59,7 @@ async function runGroup(name: string, lab: Lab): Promise<void> {
     rows.push(row);
     console.log(renderRow(row));
   }
-  if (values.quick) return;
+  if (values.quick || rows.length === 0) return;
   const result: Result = { at: new Date().toISOString(), load: `${before} ▶ ${load()}`, rows };
   replace(join(results, `${name}.json`), JSON.stringify(result));
   replace(report, render());
@@ -82,7 +83,7 @@ function render(): string {
 
 Made by \`sudo node bench/main.ts\`: ${cpus().length} × ${cpu}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}. Both daemons run at the same time on
 the same disk, their state in memory as /run is, the sides take turns, figures are medians. The client is ctr 2.3.4, the registry Debian's docker-registry on
-loopback, the OCI runtime ${runc} for both. Berth runs from its packed npm package and syncs layers, blobs and metadata before it acknowledges
+loopback, the OCI runtime ${runc} for both, or in the rows that say so crun 1.28, out of sight of cgroup v2, which it wants alone or not at all. Berth runs from its packed npm package and syncs layers, blobs and metadata before it acknowledges
 them; containerd 2.3.4 has its defaults, the CRI left out. A goal with "x" is a ratio to containerd, the others are values of Berth alone.
 
 ${tableHead}
