@@ -1,33 +1,16 @@
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../kit/daemon.ts';
-import { removeCgroups } from '../kit/leftovers.ts';
-import { TestRegistry } from '../kit/registry.ts';
-import type { Setting } from './clients.ts';
-import { pushImages } from './images.ts';
-import { Journal } from './journal.ts';
 import { chaosSeed, Random } from './random.ts';
-import { assertFlat, checkAll, connectTo, keepEvidence, ownFds, underLoad } from './round.ts';
-import { Sequence } from './sequence.ts';
+import { assertFlat, ownFds, underLoad } from './round.ts';
+import { openChaos } from './stage.ts';
 
 const rounds = Number(process.env.BERTH_CHAOS_ROUNDS ?? 30);
 
 test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to I10`, async (t) => {
   const seed = chaosSeed();
   const random = new Random(seed);
-  await using registry = await TestRegistry.start();
-  const images = await pushImages(registry);
-  const namespaces = [`a${process.pid}`, `b${process.pid}`] as const;
-  using _cgroups = { [Symbol.dispose]: () => removeCgroups(namespaces) };
-  await using daemon = await startDaemon({ logLevel: 'info' });
-  const journal = new Journal();
-  const set: Setting = { address: daemon.address, namespaces, journal, images, dir: daemon.dir };
-  using first = connectTo(daemon, namespaces[0]);
-  await first.images.pull(images[0] ?? '').image();
-  journal.images.set(`${namespaces[0]} ${images[0]}`, 'present');
-  await using sequence = await Sequence.start(first, images[0] ?? '');
-  journal.runners.set(sequence.id, sequence.runner);
+  await using stage = await openChaos(['a', 'b']);
+  const { daemon, journal, set } = stage;
   const fds: number[][] = [];
   for (let round = 1; round <= rounds; round++) {
     const aliveMs = random.between(100, 2_500);
@@ -38,10 +21,7 @@ test(`kill -9 at ${rounds} random moments of pull and run under load keeps I1 to
         await daemon.stop('SIGKILL');
         await daemon.start();
       });
-      const found = await checkAll(daemon, journal, namespaces);
-      found.push(...sequence.violations(), ...journal.lies.splice(0));
-      if (found.length > 0) keepEvidence(daemon, found, `${seed}-${round}`);
-      assert.deepEqual(found, []);
+      stage.assertNone(await stage.violations(), `${seed}-${round}`);
       fds.push(ownFds(daemon, journal));
     });
   }

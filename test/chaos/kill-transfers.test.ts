@@ -2,41 +2,29 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../kit/daemon.ts';
-import { removeCgroups } from '../kit/leftovers.ts';
-import { TestRegistry } from '../kit/registry.ts';
 import { transferVerbs, type Verb } from './attempts.ts';
-import { berth, type Setting } from './clients.ts';
-import { pushImages } from './images.ts';
-import { Journal, type Known } from './journal.ts';
+import { berth } from './clients.ts';
+import type { Known } from './journal.ts';
 import { chaosOptions } from './options.ts';
 import { Random } from './random.ts';
-import { checkAll, connectTo, keepEvidence } from './round.ts';
-import { Sequence } from './sequence.ts';
+import { checkAll } from './round.ts';
+import { openChaos } from './stage.ts';
 
 // By hand: node test/chaos/kill-transfers.test.ts --rounds 300 --seed 7
 const { rounds, budgetMs, seed } = chaosOptions(6, 12_000);
 
 test(`kill -9 at up to ${rounds} random moments of push, prune and load keeps I1 to I10, and the same command then succeeds`, async (t) => {
   const random = new Random(seed);
-  await using registry = await TestRegistry.start();
-  const images = await pushImages(registry);
-  const namespaces = [`t${process.pid}`, `u${process.pid}`] as const;
-  using _cgroups = { [Symbol.dispose]: () => removeCgroups(namespaces) };
-  await using daemon = await startDaemon({ logLevel: 'info' });
-  const journal = new Journal();
-  const set: Setting = { address: daemon.address, namespaces, journal, images, dir: daemon.dir };
-  using first = connectTo(daemon, namespaces[0]);
-  for (const image of images) await first.images.pull(image).image();
+  await using stage = await openChaos(['t', 'u']);
+  const { daemon, journal, set, client } = stage;
+  const { images, namespaces } = set;
+  for (const image of images.slice(1)) await client.images.pull(image).image();
   /** All but the first, which a container keeps. */
   const note = (known: Known | undefined) => {
     if (known === undefined) return;
     for (const name of images.slice(1)) journal.images.set(`${namespaces[0]} ${name}`, known);
   };
   note('present');
-  journal.images.set(`${namespaces[0]} ${images[0]}`, 'present');
-  await using sequence = await Sequence.start(first, images[0] ?? '');
-  journal.runners.set(sequence.id, sequence.runner);
   const archive = join(daemon.dir, 'images.tar');
   const ok = async (args: readonly string[]) => {
     const { status, stdout, stderr } = await berth(set, ...args);
@@ -77,10 +65,8 @@ test(`kill -9 at up to ${rounds} random moments of push, prune and load keeps I1
       ];
       await ok(attempt.args);
       note(verb.leaves);
-      found.push(...(await checkAll(daemon, journal, namespaces)), ...(await attempt.check(true)));
-      found.push(...sequence.violations(), ...journal.lies.splice(0));
-      if (found.length > 0) keepEvidence(daemon, found, `${seed}-${round}`);
-      assert.deepEqual(found, []);
+      found.push(...(await stage.violations()), ...(await attempt.check(true)));
+      stage.assertNone(found, `${seed}-${round}`);
     });
   }
   t.diagnostic(`cut off ${JSON.stringify(Object.fromEntries(cutOff))}`);

@@ -1,17 +1,11 @@
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDaemon } from '../kit/daemon.ts';
-import { removeCgroups } from '../kit/leftovers.ts';
-import { TestRegistry } from '../kit/registry.ts';
 import * as clients from './clients.ts';
-import { pushImages } from './images.ts';
-import { Journal } from './journal.ts';
 import { faults, Nemesis } from './nemesis.ts';
 import { chaosOptions } from './options.ts';
 import { Random } from './random.ts';
-import { assertFlat, checkAll, connectTo, keepEvidence, ownFds, underLoad } from './round.ts';
-import { Sequence } from './sequence.ts';
+import { assertFlat, ownFds, underLoad } from './round.ts';
+import { openChaos } from './stage.ts';
 
 // By hand: node test/chaos/nemesis.test.ts --rounds 1000 --seed 7
 const { rounds, budgetMs, seed } = chaosOptions(30, 100_000);
@@ -26,19 +20,9 @@ const kinds = [
 
 test(`kill -9 of berthd, shim, runtimes and clients in up to ${rounds} rounds of load keeps I1 to I10`, async (t) => {
   const random = new Random(seed);
-  await using registry = await TestRegistry.start();
-  const images = await pushImages(registry);
-  const namespaces = [`n${process.pid}`, `m${process.pid}`] as const;
-  using _cgroups = { [Symbol.dispose]: () => removeCgroups(namespaces) };
-  await using daemon = await startDaemon({ logLevel: 'info' });
-  const journal = new Journal();
+  await using stage = await openChaos(['n', 'm']);
+  const { daemon, journal, set } = stage;
   const nemesis = new Nemesis(daemon, journal);
-  const set: clients.Setting = { address: daemon.address, namespaces, journal, images, dir: daemon.dir };
-  using first = connectTo(daemon, namespaces[0]);
-  await first.images.pull(images[0] ?? '').image();
-  journal.images.set(`${namespaces[0]} ${images[0]}`, 'present');
-  await using sequence = await Sequence.start(first, images[0] ?? '');
-  journal.runners.set(sequence.id, sequence.runner);
   const fds: number[][] = [];
   const endMs = Date.now() + budgetMs;
   for (let round = 1; round <= rounds && (Date.now() < endMs || round <= 3); round++) {
@@ -52,10 +36,7 @@ test(`kill -9 of berthd, shim, runtimes and clients in up to ${rounds} rounds of
         }
       };
       await underLoad(set, own, round, strike, kinds);
-      const found = await checkAll(daemon, journal, namespaces);
-      found.push(...sequence.violations(), ...journal.lies.splice(0));
-      if (found.length > 0) keepEvidence(daemon, found, `nemesis-${seed}-${round}`);
-      assert.deepEqual(found, []);
+      stage.assertNone(await stage.violations(), `nemesis-${seed}-${round}`);
       fds.push(ownFds(daemon, journal));
     });
   }
