@@ -141,6 +141,7 @@ const openOverlay = (config: Config, { snapshots, layers }: Layout, log: Log) =>
     slowChown: config.slowChown ? 'fallback' : 'never',
     options: config.overlayOptions,
     upperdirLabel: config.upperdirLabel,
+    quotaBytes: config.quotaBytes,
     log,
   });
 

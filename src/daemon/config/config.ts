@@ -47,6 +47,8 @@ export interface Config {
   readonly layerMode: LayerMode;
   /** May overlayfs give files other owners one by one where it cannot map them. */
   readonly slowChown: boolean;
+  /** How many bytes may be written to a snapshot of overlayfs; 0: any number. */
+  readonly quotaBytes: number;
   /** Whether a namespace gets at content of another by its digest, or only where a label on that one allows it. */
   readonly contentSharing: SharingPolicy;
   /** Shims' programs by runtime name; others are looked for in PATH. */
@@ -161,6 +163,7 @@ export const defaultConfig: Config = {
   ociRuntime: '',
   layerMode: 'auto',
   slowChown: false,
+  quotaBytes: 0,
   contentSharing: 'shared',
   runtimes: {},
   shimTimeouts: defaultShimTimeouts,

@@ -174,6 +174,7 @@ export const allKeys: readonly Key[] = [
   key(`${overlayfs}/mount_options`, 'overlayOptions', overlayOptions),
   key(`${overlayfs}/upperdir_label`, 'upperdirLabel', boolean),
   key('plugins/io.containerd.snapshotter.v1.native/root_path', 'nativeRoot', optionalPath()),
+  key(`${overlayfs}/quota_bytes`, 'quotaBytes', integer(0, Number.MAX_SAFE_INTEGER)),
   alias(hostsDirs(`${criImages}/registry/config_path`)),
   hostsDirs(`${transfer}/config_path`),
   alias(key(`${criImages}/max_concurrent_downloads`, 'maxConcurrentDownloads', downloads, live)),

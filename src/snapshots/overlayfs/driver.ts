@@ -24,6 +24,7 @@ import { LayerStack } from './layer-stack.ts';
 import { type LayerSupport, probeLayers } from './layer-support.ts';
 import { MappedMounts, whyNoIdMaps } from './mapped-mounts.ts';
 import { overlayMounts } from './overlay-mounts.ts';
+import { forgetLimit, limitSnapshot } from './quotas.ts';
 import { SnapshotPaths } from './snapshot-paths.ts';
 
 export interface OverlayDriverOptions {
@@ -47,6 +48,8 @@ export interface OverlayDriverOptions {
   readonly options?: readonly string[];
   /** Whether {@link SnapshotDriver.labels} tells a snapshot's directory. Default false. */
   readonly upperdirLabel?: boolean;
+  /** How many bytes may be written to an active snapshot that says nothing else by its label; 0: any number. Default 0. */
+  readonly quotaBytes?: number;
   /** How long a layer stays mounted after its last user. Default 10 s. */
   readonly idleMs?: number;
   readonly log?: Log;
@@ -110,6 +113,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
   readonly #userXattr: boolean;
   readonly #options: readonly string[];
   readonly labels?: (id: number) => Readonly<Record<string, string>>;
+  readonly #quotaBytes: number;
   readonly #paths: SnapshotPaths;
   readonly #bodies: Bodies;
   readonly #stack: LayerStack;
@@ -124,6 +128,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
       userXattr = false,
       options = [],
       upperdirLabel,
+      quotaBytes = 0,
       idleMs = 10_000,
       log = silentLog,
     }: OverlayDriverOptions,
@@ -136,6 +141,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#userXattr = userXattr;
     this.#options = options;
     if (upperdirLabel === true) this.labels = (id) => ({ [upperdirKey]: paths.fs(id) });
+    this.#quotaBytes = quotaBytes;
     this.#paths = paths;
     this.#bodies = new Bodies(paths);
     this.#stack = new LayerStack(paths, this.#bodies, { layers, mapped, idleMs, log });
@@ -158,6 +164,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
       );
     this.#stack.enter(snapshot);
     await ensureDirectory(this.#paths.directory(id), 0o700);
+    if (kind === 'active') limitSnapshot(this.#paths.directory(id), snapshot, this.#quotaBytes);
     if (kind === 'active' || parents.length === 0) await this.#createFs(snapshot);
     if (asked !== undefined && this.#chowns && kind === 'active')
       await withTempMount(await this.mounts(snapshot), (path) => chownTree(path, asked));
@@ -239,6 +246,7 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
     this.#stack.leave(id);
     this.#bodies.forget(id);
     await this.#stack.drop(id);
+    forgetLimit(this.#paths.directory(id));
     await this.#paths.remove(id);
   }
 

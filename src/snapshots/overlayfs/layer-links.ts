@@ -4,8 +4,8 @@ import { readLayerFile, verifyLayerFile } from '../../layers/erofs/layer-file.ts
 import type { Bodies } from './bodies.ts';
 import type { SnapshotPaths } from './snapshot-paths.ts';
 
-/** The other has just gone, or has as many names as a file may have. */
-const unshared: ReadonlySet<string | undefined> = new Set(['ENOENT', 'EMLINK']);
+/** The other has just gone, has as many names as a file may have, or counts for another project. */
+const unshared: ReadonlySet<string | undefined> = new Set(['ENOENT', 'EMLINK', 'EXDEV']);
 
 /** Gives layer files second names: the last who has one takes the file away. */
 export class LayerLinks {
