@@ -1,4 +1,5 @@
 import type { ApplyCounter } from './apply-counter.ts';
+import type { GrowingSource } from './growing-source.ts';
 import type { LayerLimits } from './limits.ts';
 import type { LayerTarget } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
@@ -6,7 +7,7 @@ import type { Unfinished } from './unfinished.ts';
 /** What goes to an apply worker. Everything is structured-clone safe. */
 export interface ApplyJob {
   /** The compressed layer; undefined when it comes over the job's stream port. */
-  readonly path: string | undefined;
+  readonly file: { readonly path: string } | GrowingSource | undefined;
   readonly mediaType: string;
   readonly target: LayerTarget;
   readonly limits: LayerLimits;

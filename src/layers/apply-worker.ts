@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { read, readdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { aborted } from '../errors/error.ts';
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../sys/constants.ts';
@@ -15,6 +16,7 @@ import { DirectoryWriter } from './directory-writer.ts';
 import { LayerBuilder } from './erofs/layer-builder.ts';
 import { LayerOutput } from './erofs/layer-output.ts';
 import { finish } from './finish.ts';
+import { type GrowingSource, grownPast } from './growing-source.ts';
 import type { TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import type { LayerTarget } from './target.ts';
@@ -24,6 +26,7 @@ import { type JobMessage, packError, receiveStream } from './worker-messages.ts'
 
 /** The thread in which a layer is inflated, hashed and written (see apply.ts). One job at a time. */
 
+const readElsewhere = promisify(read);
 const readChunkBytes = 512 * 1024;
 /** Cancellation is looked at after so many bytes: a few milliseconds, also when the layer is all tiny files. */
 const sliceBytes = 256 * 1024;
@@ -111,24 +114,42 @@ async function untar(
 }
 
 function sourceOf(job: ApplyJob, stream: MessagePort | undefined): AsyncIterable<Buffer> {
-  if (job.path !== undefined) return counted(job.path, job.counter);
-  if (stream === undefined) throw new TypeError('a job needs a path or a stream');
+  if (job.file !== undefined) return counted(job.file, job.counter);
+  if (stream === undefined) throw new TypeError('a job needs a file or a stream');
   return receiveStream(stream);
 }
 
-/**
- * A file in pieces of one buffer, each valid until the next: as garbage they would wait for the collector. A piece is
- * counted once it is used up.
- */
-async function* counted(path: string, counter: ApplyCounter | undefined): AsyncGenerator<Buffer> {
+async function* counted(
+  file: NonNullable<ApplyJob['file']>,
+  counter: ApplyCounter | undefined,
+): AsyncGenerator<Buffer> {
+  for await (const piece of 'path' in file ? wholeFile(file.path) : growingFile(file)) {
+    yield piece;
+    count(counter, 0, piece.length);
+    passedThrough(piece.length);
+  }
+}
+
+/** A file in pieces of one buffer, each valid until the next: as garbage they would wait for the collector. */
+async function* wholeFile(path: string): AsyncGenerator<Buffer> {
   await using file = await open(path);
   const buffer = Buffer.allocUnsafeSlow(readChunkBytes);
   for (;;) {
     const { bytesRead } = await file.read(buffer, 0, readChunkBytes, null);
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
-    count(counter, 0, bytesRead);
-    passedThrough(bytesRead);
+  }
+}
+
+/** The same behind whoever writes it. */
+async function* growingFile({ fd, sizeBytes, grown }: GrowingSource): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(readChunkBytes);
+  for (let at = 0; at < sizeBytes; ) {
+    const length = Math.min(readChunkBytes, (await grownPast(grown, at)) - at);
+    const { bytesRead } = await readElsewhere(fd, buffer, 0, length, at);
+    if (bytesRead === 0) throw aborted('what was read began again');
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
   }
 }
 

@@ -5,6 +5,7 @@ import type { DiffId } from '../oci/digest.ts';
 import { newCounter, watchCounter } from './apply-counter.ts';
 import type { ApplyJob, ApplyOutcome, FinishJob } from './apply-job.ts';
 import { finish } from './finish.ts';
+import type { GrowingSource } from './growing-source.ts';
 import { defaultLayerLimits, type LayerLimits } from './limits.ts';
 import { type LayerMount, type LayerTarget, targetOf } from './target.ts';
 import type { Unfinished } from './unfinished.ts';
@@ -12,8 +13,11 @@ import { WorkerPool } from './worker-pool.ts';
 
 /** One layer and where it goes. */
 export interface ApplyRequest {
-  /** The compressed layer: a file that the worker reads by itself (fastest), or a stream of its bytes. */
-  readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
+  /**
+   * The compressed layer: a file that the worker reads by itself (fastest), one that it reads while it grows (see
+   * {@link GrowingSource}; the caller limits how many at a time), or a stream of its bytes.
+   */
+  readonly source: { readonly path: string } | GrowingSource | AsyncIterable<Uint8Array>;
   /** An OCI or Docker layer media type; the bytes must agree with it. */
   readonly mediaType: string;
   /**
@@ -57,7 +61,8 @@ function targetFor(to: ApplyRequest['to']): LayerTarget {
 const pool = new WorkerPool<ApplyJob | FinishJob, ApplyOutcome | undefined>({
   // The build renames this file, so its own extension tells that of its neighbour.
   script: new URL(`./apply-worker${extname(import.meta.url)}`, import.meta.url),
-  size: availableParallelism(),
+  // One more, so that a small layer need not wait for those that are large.
+  size: availableParallelism() + 1,
   idleMs: 2_000,
 });
 
@@ -70,18 +75,19 @@ const pool = new WorkerPool<ApplyJob | FinishJob, ApplyOutcome | undefined>({
  */
 export async function applyLayer(request: ApplyRequest): Promise<AppliedLayer> {
   const { source, to, onProgress } = request;
+  const stream = Symbol.asyncIterator in source ? source : undefined;
   const counter = onProgress && newCounter();
   using _progress = counter && onProgress && watchCounter(counter, onProgress);
   const outcome = await pool.run(
     {
-      path: 'path' in source ? source.path : undefined,
+      file: Symbol.asyncIterator in source ? undefined : source,
       mediaType: request.mediaType,
       target: targetFor(to),
       limits: { ...defaultLayerLimits, ...request.limits },
       sync: request.sync ?? false,
       counter,
     },
-    { signal: request.signal, stream: 'path' in source ? undefined : source },
+    { signal: request.signal, stream, waits: 'grown' in source },
   );
   if (outcome === undefined) throw internal('layer worker said nothing');
   const { diffId, sizeBytes, inodes, ...unfinished } = outcome;

@@ -68,3 +68,12 @@ test('a job that waits for its turn can be cancelled, and the turn goes on', asy
   assert.equal(await first, 1);
   assert.equal(await p.run(3), 3);
 });
+
+test('a job that waits for others takes nobody’s turn', async () => {
+  const p = pool('if (job === 2) done(job);', 1);
+  const stop = new AbortController();
+  const waiting = p.run(1, { waits: true, signal: stop.signal });
+  assert.equal(await p.run(2), 2);
+  stop.abort();
+  await assert.rejects(waiting, (error) => isKind(error, 'aborted'));
+});

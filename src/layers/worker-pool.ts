@@ -5,7 +5,7 @@ import { type JobMessage, type ResultMessage, sendStream, unpackError } from './
 
 export interface WorkerPoolOptions {
   readonly script: URL;
-  /** Most workers, and jobs at a time. */
+  /** Most jobs at a time, those that wait not counted. */
   readonly size: number;
   /** A worker without a job ends after this long. */
   readonly idleMs: number;
@@ -14,6 +14,8 @@ export interface WorkerPoolOptions {
 interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   readonly stream?: AsyncIterable<Uint8Array> | undefined;
+  /** Waits for others most of the time, so it takes nobody's turn; the caller limits how many do. Default false. */
+  readonly waits?: boolean;
 }
 
 /** A layer of millions of members fails its own thread, not the daemon. */
@@ -32,6 +34,8 @@ export class WorkerPool<Job, Outcome> {
   /** Crashed or ended: never given a job again. */
   readonly #dead = new WeakSet<Worker>();
   #running = 0;
+  /** Jobs under way, those that wait too. */
+  #jobs = 0;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -39,8 +43,9 @@ export class WorkerPool<Job, Outcome> {
 
   /** Waits for a free worker and runs `job` there. @throws aborted, internal (worker died), what the job throws */
   async run(job: Job, options: RunOptions = {}): Promise<Outcome> {
-    await this.#acquire(options.signal);
+    using _turn = options.waits === true ? undefined : await this.#acquire(options.signal);
     let worker: Worker | undefined;
+    this.#jobs++;
     try {
       refuseAborted(options.signal);
       worker = this.#take();
@@ -51,14 +56,15 @@ export class WorkerPool<Job, Outcome> {
       if (worker !== undefined) this.#park(worker);
       throw options.signal?.aborted ? cancelled(options.signal) : error;
     } finally {
-      this.#release();
+      this.#jobs--;
     }
   }
 
-  async #acquire(signal: AbortSignal | undefined): Promise<void> {
+  async #acquire(signal: AbortSignal | undefined): Promise<Disposable> {
     refuseAborted(signal);
     if (this.#running >= this.#options.size) await this.#turn(signal);
     else this.#running++;
+    return { [Symbol.dispose]: () => this.#release() };
   }
 
   /** A finished job hands its place on without giving it back. */
@@ -111,7 +117,7 @@ export class WorkerPool<Job, Outcome> {
     const at = this.#idle.findIndex((parked) => parked.worker === worker);
     this.#idle.splice(at, 1);
     await worker.terminate();
-    if (this.#idle.length === 0 && this.#running === 0) await returnFreeMemory();
+    if (this.#idle.length === 0 && this.#jobs === 0) await returnFreeMemory();
   }
 
   async #dispatch(worker: Worker, job: Job, options: RunOptions): Promise<Outcome> {

@@ -12,10 +12,8 @@ export async function applyHere(
   mounts: readonly Mount[],
 ): Promise<void> {
   await using reader = await content.reader(ctx, digest);
-  const { path } = reader;
-  const source = () => (path === undefined ? reader.stream() : { path });
   await using written = await writeLayer(applyTarget, {
-    source,
+    from: reader,
     mediaType,
     mounts,
     limits: {},

@@ -1,18 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, namespaceOf } from '../async/context.ts';
-import type { ContentStore, ContentWriter } from '../content/store.ts';
+import type { ContentStore } from '../content/store.ts';
 import { failedPrecondition, isKind, permissionDenied, unavailable } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
 import type { Reference } from '../oci/reference.ts';
 import type { BlobFile } from '../registry/blobs.ts';
-import { passedThrough } from '../sys/free-memory.ts';
-import { BatchedWriter } from './batched-writer.ts';
+import { download } from './download.ts';
+import type { GrowingBlob } from './growing-blob.ts';
 import { refKey, sourceLabel } from './labels.ts';
-import { undo } from './lease.ts';
 import type { TransferParts } from './parts.ts';
-import { type Customer, throttled } from './progress.ts';
+import type { Customer } from './progress.ts';
 
 type Labels = Readonly<Record<string, string>>;
 /** Streams the bytes of a blob from `offset`, those it does not put into `file` by itself. */
@@ -31,12 +29,15 @@ export interface Wanted {
   readonly parent?: Descriptor | undefined;
   readonly labels?: Labels;
   readonly customer: Customer;
+  /** Told where the bytes go while they come, if that is a file here; more than once. */
+  readonly onGrowing?: (blob: GrowingBlob) => void;
 }
 
 /** What all who wait for one blob are told. */
 export interface BlobStep {
   readonly phase: 'downloading';
   readonly offset: number;
+  readonly growing: GrowingBlob | undefined;
 }
 
 /**
@@ -69,14 +70,17 @@ async function fly(
   source: Source,
   key: string,
 ): Promise<boolean> {
-  const tell = ({ phase, offset }: BlobStep) => say(wanted, phase, offset);
+  const tell = ({ phase, offset, growing }: BlobStep) => {
+    if (growing !== undefined) wanted.onGrowing?.(growing);
+    say(wanted, phase, offset);
+  };
   for (let tries = 1; ; tries++) {
     let mine = false;
     try {
       await parts.flights.join(key, ctx.signal, tell, (signal, tellAll) => {
         mine = true;
-        const report = (offset: number) => tellAll({ phase: 'downloading', offset });
-        return download(parts, { ...ctx, signal }, wanted, source, report);
+        const allowed = () => allow(ctx, wanted, source);
+        return download(parts, { ...ctx, signal }, wanted, source, { tell: tellAll, allowed });
       });
       return mine;
     } catch (error) {
@@ -140,138 +144,6 @@ export async function addLabels(
 ): Promise<void> {
   const paths = Object.keys(labels).map((key) => `labels.${key}`);
   if (paths.length > 0) await content.update(ctx, { digest, labels }, paths);
-}
-
-async function download(
-  parts: TransferParts,
-  ctx: Context,
-  wanted: Wanted,
-  source: Source,
-  report: (offset: number) => void,
-): Promise<void> {
-  using _slot = await parts.downloads.acquire(wanted.customer.id, ctx.signal);
-  let keep = false;
-  try {
-    // Without the lease, so that what was cut off outlives it; the blob itself is leased already (isHere).
-    await using writer = await openWriter(parts.content, { ...ctx, lease: undefined }, wanted.descriptor);
-    try {
-      await fillOrRefill(ctx, writer, wanted, source, report);
-    } catch (error) {
-      keep = writer.status.offset > 0 && !isKind(error, 'failed_precondition');
-      throw error;
-    }
-  } catch (error) {
-    if (isKind(error, 'already_exists')) return;
-    if (!keep) await undo(ctx, 'drop ingest', (late) => parts.content.abort(late, refKey(wanted.descriptor)));
-    throw error;
-  }
-}
-
-/** What was kept from before, or how it came, may be what is wrong: then once more from the start. */
-async function fillOrRefill(
-  ctx: Context,
-  writer: ContentWriter,
-  wanted: Wanted,
-  source: Source,
-  report: (offset: number) => void,
-): Promise<void> {
-  const kept = writer.status.offset;
-  try {
-    await fill(ctx, writer, wanted, kept, source, report);
-  } catch (error) {
-    if (!isKind(error, 'failed_precondition')) throw error;
-    const otherwise = source.doubt?.(wanted.descriptor) === true;
-    if (kept === 0 && !otherwise) throw error;
-    await writer.truncate(0);
-    await fill(ctx, writer, wanted, 0, source, report);
-  }
-}
-
-async function fill(
-  ctx: Context,
-  writer: ContentWriter,
-  wanted: Wanted,
-  from: number,
-  source: Source,
-  report: (offset: number) => void,
-): Promise<void> {
-  const { digest, size } = wanted.descriptor;
-  if (from > size)
-    throw failedPrecondition(`${digest}: ${from} bytes are here already, described with ${size}`);
-  if (from === size) await allow(ctx, wanted, source);
-  const open = (file: BlobFile | undefined) => source(ctx, wanted.descriptor, from, file);
-  await copy(open, writer, size - from, throttled(report), ctx.signal);
-  const labels = { ...wanted.labels, ...sourceLabel(wanted.reference) };
-  await writer.commit({ sizeBytes: size, expected: digest, labels });
-}
-
-/** Whatever came is written, also when the connection breaks, so that the next one can go on from there. */
-async function copy(
-  open: (file: BlobFile | undefined) => AsyncIterable<Uint8Array>,
-  writer: ContentWriter,
-  sizeBytes: number,
-  report: (offset: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const write = async (data: Uint8Array) => {
-    await writer.write(data);
-    report(writer.status.offset);
-  };
-  const batched = new BatchedWriter(write, sizeBytes);
-  try {
-    for await (const chunk of open(fileOf(writer, batched, report))) {
-      signal.throwIfAborted();
-      await batched.add(chunk);
-      passedThrough(chunk.byteLength);
-    }
-  } catch (error) {
-    await batched.end().catch(() => {});
-    throw error;
-  }
-  await batched.end();
-}
-
-/** The writer's file, where it has one here, for a source that can write there by itself. */
-function fileOf(
-  writer: ContentWriter,
-  batched: BatchedWriter,
-  report: (offset: number) => void,
-): BlobFile | undefined {
-  if (writer.tail === undefined) return undefined;
-  const open = writer.tail.bind(writer);
-  return {
-    async begin() {
-      await batched.end();
-      const { fd, grew, failed } = await open();
-      const reported = (bytes: number) => {
-        grew(bytes);
-        report(writer.status.offset);
-      };
-      return { fd, grew: reported, failed };
-    },
-  };
-}
-
-const writerPollMs = 100;
-
-/** A client may be writing the very same blob by itself: then this waits for it. */
-async function openWriter(
-  content: ContentStore,
-  ctx: Context,
-  descriptor: Descriptor,
-): Promise<ContentWriter> {
-  while (true) {
-    try {
-      return await content.writer(ctx, {
-        ref: refKey(descriptor),
-        total: descriptor.size,
-        expected: descriptor.digest,
-      });
-    } catch (error) {
-      if (!isKind(error, 'unavailable')) throw error;
-      await sleep(writerPollMs, undefined, { signal: ctx.signal });
-    }
-  }
 }
 
 /** All bytes of a small blob that is here. @throws not_found, resource_exhausted */

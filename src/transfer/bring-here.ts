@@ -8,9 +8,10 @@ import { isLayerType } from '../oci/media-types.ts';
 import type { Platform } from '../oci/platform.ts';
 import { formatReference } from '../oci/reference.ts';
 import type { RegistrySession } from '../registry/session.ts';
-import { ensureBlob } from './blobs.ts';
+import { ensureBlob, type Wanted } from './blobs.ts';
 import type { Incoming, Reservation } from './disk-space.ts';
 import { sourceOf } from './documents.ts';
+import type { GrowingBlob } from './growing-blob.ts';
 import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
 import type { Plan } from './plan.ts';
@@ -18,6 +19,7 @@ import { type ChildBlob, imageFor } from './planned-image.ts';
 import type { Customer } from './progress.ts';
 import { fetchedLater } from './remote-snapshotters.ts';
 import { snapshotterOf, unpackImage } from './unpack.ts';
+import type { Arrival } from './unpack-job.ts';
 
 /** A plan to carry out. */
 export interface Work {
@@ -29,7 +31,7 @@ export interface Work {
   readonly customer: Customer;
 }
 
-/** Fetches all blobs and unpacks what is asked for; a layer is unpacked as soon as its blob is here. */
+/** Fetches all blobs and unpacks what is asked for; a layer is unpacked while its blob comes. */
 export async function bringHere(parts: TransferParts, ctx: Context, work: Work): Promise<void> {
   const blobs = blobsOf(work.plan);
   const later = fetchedLater(parts, work);
@@ -38,18 +40,21 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
   const customer = notedBy(room, work.customer);
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
-  const fetched = new Map<Digest, Promise<void>>();
-  const fetch = (wanted: ChildBlob): Promise<void> => {
+  const fetched = new Map<Digest, Arrival>();
+  const fetch = (wanted: ChildBlob): Arrival => {
     const { digest } = wanted.descriptor;
-    const known =
-      fetched.get(digest) ?? group.run(() => fetchOne(parts, inner, { ...work, customer }, wanted));
-    fetched.set(digest, known);
-    return known;
+    const known = fetched.get(digest);
+    if (known !== undefined) return known;
+    const { promise: growing, resolve: onGrowing } = Promise.withResolvers<GrowingBlob>();
+    const whole = group.run(() => fetchOne(parts, inner, { ...work, customer }, { ...wanted, onGrowing }));
+    const arrival = { whole, growing };
+    fetched.set(digest, arrival);
+    return arrival;
   };
   for (const wanted of now) void fetch(wanted);
-  const ready = async ({ digest }: Descriptor) => {
+  const bring = ({ digest }: Descriptor): Arrival => {
     const wanted = blobs.get(digest);
-    if (wanted !== undefined) await fetch(wanted);
+    return wanted === undefined ? { whole: Promise.resolve() } : fetch(wanted);
   };
   for (const { snapshotter, platform } of work.unpack)
     void group
@@ -57,7 +62,7 @@ export async function bringHere(parts: TransferParts, ctx: Context, work: Work):
         const image = imageFor(work.plan.images, platform, work.name);
         const into = snapshotterOf(parts, snapshotter);
         const reference = formatReference(work.session.reference);
-        const job = { image, snapshotter: into, customer, reference, ready };
+        const job = { image, snapshotter: into, customer, reference, bring };
         await inSpan(inner, 'unpack', { reference, snapshotter: into.name }, (ctx) =>
           unpackImage(parts, ctx, job),
         );
@@ -86,8 +91,12 @@ function blobsOf({ images, parts }: Plan): Map<Digest, ChildBlob> {
   return new Map([...parts, ...wanted].map((blob) => [blob.descriptor.digest, blob]));
 }
 
-function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: ChildBlob): Promise<void> {
-  const { descriptor, parent } = wanted;
+function fetchOne(
+  parts: TransferParts,
+  ctx: Context,
+  work: Work,
+  { descriptor, parent, onGrowing }: ChildBlob & Pick<Wanted, 'onGrowing'>,
+): Promise<void> {
   const { reference } = work.session;
   work.customer.report({
     phase: 'waiting',
@@ -97,7 +106,7 @@ function fetchOne(parts: TransferParts, ctx: Context, work: Work, wanted: ChildB
     offset: 0,
     total: descriptor.size,
   });
-  const blob = { descriptor, parent, reference, customer: work.customer };
+  const blob = { descriptor, parent, reference, customer: work.customer, ...(onGrowing && { onGrowing }) };
   const { digest, size } = descriptor;
   const done = inSpan(ctx, 'fetch', { digest, size }, (inner) =>
     ensureBlob(parts, inner, blob, sourceOf(work.session)),

@@ -39,9 +39,8 @@ export function walkingDiffer({ content, applyTarget, limits = {} }: DiffParts):
   return {
     async apply(ctx, { layer, mounts, sync }) {
       await using reader = await readerOf(content, layer.digest, ctx);
-      const { path } = reader;
       await using written = await writeLayer(applyTarget, {
-        source: () => (path === undefined ? reader.stream() : { path }),
+        from: reader,
         mediaType: layer.mediaType,
         mounts,
         limits,

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Context } from '../async/context.ts';
 import { FairLimiter } from '../async/fair-limiter.ts';
 import { Flights } from '../async/flights.ts';
@@ -62,15 +63,19 @@ export interface TransferParts extends TransferOptions, Disposable {
   /** A transfer in which nothing has moved for so long has failed; 0: never. */
   readonly stallMs: number;
   readonly unpacks: FairLimiter;
+  /** Layers that are unpacked while their blobs come: each has a thread, which mostly waits. */
+  readonly follows: FairLimiter;
 }
 
 /** Beyond the limits, for transfers that have nothing under way: a small pull does not wait for a huge one. */
 const spareDownloads = 8;
 const spareUnpacks = 1;
+const defaultDownloads = 3;
 const defaultStallMs = 5 * 60_000;
 
 export function transferParts(options: TransferOptions): TransferParts {
   const connections = new Connections();
+  const { maxDownloads = defaultDownloads } = options;
   return {
     ...options,
     connections,
@@ -79,9 +84,10 @@ export function transferParts(options: TransferOptions): TransferParts {
     stallMs: options.stallMs ?? defaultStallMs,
     locks: new KeyedLock(),
     flights: new Flights(),
-    downloads: new FairLimiter(options.maxDownloads ?? 3, spareDownloads),
+    downloads: new FairLimiter(maxDownloads, spareDownloads),
     uploads: new Limiter(options.maxUploads ?? 3),
     unpacks: new FairLimiter(options.maxUnpacks ?? 4, spareUnpacks),
+    follows: new FairLimiter(Math.min(maxDownloads, availableParallelism())),
     [Symbol.dispose]: () => connections[Symbol.dispose](),
   };
 }

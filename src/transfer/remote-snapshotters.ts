@@ -1,9 +1,9 @@
 import type { Digest } from '../oci/digest.ts';
 import { platformMatcher } from '../oci/platform.ts';
 import type { Work } from './bring-here.ts';
-import type { Layer, UnpackRequest } from './extract.ts';
 import type { TransferParts } from './parts.ts';
 import { lowest, rankOfSilent } from './planned-image.ts';
+import type { Layer, UnpackRequest } from './unpack-job.ts';
 
 const prefix = 'containerd.io/snapshot/';
 const maxLabelChars = 4096;

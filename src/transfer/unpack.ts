@@ -11,11 +11,12 @@ import type { Platform } from '../oci/platform.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { addLabels } from './blobs.ts';
 import { localDocuments } from './documents.ts';
-import { extract, isCommitted, type Layer, rebases, type UnpackJob, type UnpackRequest } from './extract.ts';
+import { extract, isCommitted } from './extract.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';
 import { imageFor, type PlannedImage, unpackable } from './planned-image.ts';
+import { type Layer, rebases, type UnpackJob, type UnpackRequest } from './unpack-job.ts';
 
 /**
  * Makes sure an image that is in the content store is unpacked for `platform` (default: the daemon's) in a snapshotter
@@ -35,13 +36,13 @@ export async function ensureUnpacked(
     name: target.digest,
   });
   const image = imageFor(images, platform, target.digest);
-  const ready = async (layer: Descriptor) => void (await parts.content.info(ctx, layer.digest));
+  const bring = (layer: Descriptor) => ({ whole: parts.content.info(ctx, layer.digest) });
   return withLease(parts.leases, ctx, (leased) =>
     unpackImage(parts, leased, {
       image,
       snapshotter,
       customer: { id: randomUUID(), report: () => {} },
-      ready,
+      bring,
     }),
   );
 }

@@ -1,5 +1,7 @@
+import type { ContentReader } from '../content/store.ts';
 import { failedPrecondition, isKind } from '../errors/error.ts';
 import { type AppliedLayer, type ApplyRequest, applyLayer, finishApplied } from '../layers/apply.ts';
+import type { GrowingSource } from '../layers/growing-source.ts';
 import { targetOf } from '../layers/target.ts';
 import type { ApplyTarget, FindApplyTarget, LayerFileTarget } from '../snapshots/apply-target.ts';
 import type { Mount } from '../snapshots/snapshotter.ts';
@@ -7,8 +9,8 @@ import type { Mount } from '../snapshots/snapshotter.ts';
 /** A layer and the active snapshot it goes to. */
 export interface LayerToWrite
   extends Pick<ApplyRequest, 'mediaType' | 'limits' | 'signal' | 'sync' | 'onProgress'> {
-  /** Asked again where a layer turns out to be none that can be one file. */
-  readonly source: () => ApplyRequest['source'];
+  /** The compressed layer. Read again where it turns out to be none that can be one file. */
+  readonly from: ContentReader | GrowingSource;
   readonly mounts: readonly Mount[];
 }
 
@@ -33,13 +35,19 @@ export async function writeLayer(find: FindApplyTarget, wanted: LayerToWrite): P
   return { ...written, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
+function sourceOf({ from }: LayerToWrite): ApplyRequest['source'] {
+  if ('grown' in from) return from;
+  const { path } = from;
+  return path === undefined ? from.stream() : { path };
+}
+
 type Written = Omit<WrittenLayer, typeof Symbol.asyncDispose>;
 
 async function writeFile(target: ApplyTarget, wanted: LayerToWrite): Promise<Written | undefined> {
   const { layer } = target;
   if (layer === undefined) return undefined;
   const { path: layerFile, lower, lowest } = layer;
-  const applied = await applyLayer({ ...wanted, source: wanted.source(), to: { layerFile, lowest } });
+  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted), to: { layerFile, lowest } });
   if (applied.unfinished !== undefined && applied.unfinished.links.length > 0) return undefined;
   if (lower.length > 0 && !(await complete(layer, applied, lower))) return undefined;
   const unfinished = lowest || lower.length > 0 ? undefined : applied.unfinished;
@@ -72,7 +80,7 @@ async function complete(
 
 async function writeFiles(target: ApplyTarget, wanted: LayerToWrite): Promise<Written> {
   await target[Symbol.asyncDispose]();
-  const applied = await applyLayer({ ...wanted, source: wanted.source(), to: target.mounts });
+  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted), to: target.mounts });
   return {
     ...applied,
     async finish(lower) {

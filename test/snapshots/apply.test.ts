@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { openBlob } from '../../src/content/local/open-blob.ts';
 import { isKind } from '../../src/errors/error.ts';
 import { forRebase } from '../../src/layers/target.ts';
 import { applyTargets } from '../../src/snapshots/apply-target.ts';
@@ -58,8 +59,9 @@ class Chain implements AsyncDisposable {
     const mediaType = 'application/vnd.oci.image.layer.v1.tar';
     const path = join(this.#dir, 'layer.tar');
     writeFileSync(path, tar(...members));
+    await using from = openBlob(path);
     await using written = await writeLayer(applyTargets([this.driver]), {
-      source: () => ({ path }),
+      from,
       mediaType,
       mounts,
     });

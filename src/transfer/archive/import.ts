@@ -105,7 +105,12 @@ async function bringIn(
     if (image === undefined) continue;
     const into = snapshotterOf(parts, snapshotter);
     const customer = { id: ctx.lease ?? name, report };
-    await unpackImage(parts, ctx, { image, snapshotter: into, customer, ready: async () => {} });
+    await unpackImage(parts, ctx, {
+      image,
+      snapshotter: into,
+      customer,
+      bring: () => ({ whole: Promise.resolve() }),
+    });
   }
 }
 
