@@ -13,7 +13,12 @@ export const cache = '/var/cache/berth-bench';
 const port = Number(process.env.BERTH_BENCH_PORT ?? 5556);
 
 /** Name of an image in the registry: `small`, `big`, `zstd`, `files`, `layers`. */
-export const image = (name: string): string => `127.0.0.1:${port}/${name}:latest`;
+export const image = (name: string): string => imageAt(port, name);
+const imageAt = (port: number, name: string): string => `127.0.0.1:${port}/${name}:latest`;
+
+/** The name of an image, and of the same behind 50 MB/s for all connections together. */
+export const throttled = (name: string): string => imageAt(port + 1, name);
+export const throttledBytesPerSecond = 50e6;
 
 /** Both daemons side by side with a registry, and what the groups of figures share. Disposing of it leaves nothing. */
 export interface Lab extends AsyncDisposable {
@@ -30,6 +35,7 @@ export async function openLab(quick: boolean): Promise<Lab> {
   const dir = scratch();
   opened.defer(async () => void (await run('rm', ['-rf', dir])));
   opened.defer(await startRegistry(dir));
+  opened.defer(await startThrottle());
   mkdirSync(join(dir, 'package'));
   const started = async (subject: Promise<Subject>): Promise<Subject> => {
     const daemon = await subject;
@@ -70,11 +76,11 @@ export async function outputOf(subject: Subject, ...args: string[]): Promise<str
   return (await run(ctr, ['-a', subject.address, ...args], { maxBuffer: 64 << 20 })).stdout;
 }
 
-export const pull = (subject: Subject, name: string): Promise<number> =>
-  timedCtr(subject, 'images', 'pull', '--plain-http', image(name));
+export const pull = (subject: Subject, name: string, at = image): Promise<number> =>
+  timedCtr(subject, 'images', 'pull', '--plain-http', at(name));
 
-export const removeImage = (subject: Subject, name: string): Promise<number> =>
-  timedCtr(subject, 'images', 'rm', '--sync', image(name));
+export const removeImage = (subject: Subject, name: string, at = image): Promise<number> =>
+  timedCtr(subject, 'images', 'rm', '--sync', at(name));
 
 let lastName = 0;
 /** A name that no container of this run had. */
@@ -115,6 +121,15 @@ export async function startRegistry(dir: string, names: readonly string[] = imag
   const child = spawn('docker-registry', ['serve', join(dir, 'registry.yml')], { stdio: 'ignore' });
   await once(child, 'spawn');
   for (const name of names) await push(layoutOf(name, dir), name);
+  return () => void child.kill();
+}
+
+/** The registry once more, slower (see {@link throttled}), in a process of its own. @returns what ends it */
+export async function startThrottle(): Promise<() => void> {
+  const script = join(import.meta.dirname, 'throttle.ts');
+  const args = [script, port + 1, port, throttledBytesPerSecond].map(String);
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
   return () => void child.kill();
 }
 

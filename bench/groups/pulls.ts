@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Version } from '../../src/gen/containerd/services/version/v1/version_pb.ts';
 import { createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import type { Subject } from '../daemons.ts';
-import { type Lab, pull, removeImage, timedCtr } from '../lab.ts';
+import { image, type Lab, pull, removeImage, throttled, timedCtr } from '../lab.ts';
 import { quantile, type Row, sideBySide } from '../stats.ts';
 
 const sides = ['berth', 'containerd'] as const;
@@ -25,6 +25,11 @@ export async function* pulls(lab: Lab): AsyncGenerator<Row> {
       goal: { most },
       ...(await sideBySide(rounds, (side) => pullOnce(lab[side], name))),
     };
+  yield {
+    figure: 'pull and unpack, gzip, the registry at 50 MB/s',
+    unit: 's',
+    ...(await sideBySide(rounds, (side) => pullOnce(lab[side], 'big', throttled))),
+  };
   const four = await lab.containerd4();
   const versus = await sideBySide(rounds, (side) => pullOnce(side === 'berth' ? lab.berth : four, 'big'));
   yield {
@@ -70,9 +75,9 @@ export async function* pulls(lab: Lab): AsyncGenerator<Row> {
 }
 
 /** Seconds of a pull; the image is removed again. */
-async function pullOnce(subject: Subject, name: string): Promise<number> {
-  const ms = await pull(subject, name);
-  await removeImage(subject, name);
+async function pullOnce(subject: Subject, name: string, at = image): Promise<number> {
+  const ms = await pull(subject, name, at);
+  await removeImage(subject, name, at);
   execFileSync('sync');
   return ms / 1000;
 }
