@@ -13,7 +13,7 @@ import { bytes } from './groups/bytes.ts';
 import { calls } from './groups/calls.ts';
 import { docker } from './groups/docker.ts';
 import { floors } from './groups/floors.ts';
-import { idle, many } from './groups/many.ts';
+import { hundred, idle, thousand } from './groups/many.ts';
 import { output } from './groups/output.ts';
 import { pulls } from './groups/pulls.ts';
 import { crun, starts } from './groups/starts.ts';
@@ -27,7 +27,8 @@ const groups: Readonly<Record<string, (lab: Lab) => AsyncGenerator<Row>>> = {
   starts,
   crun,
   docker,
-  many,
+  hundred,
+  thousand,
   output,
   pulls,
   build,
@@ -83,7 +84,8 @@ function render(): string {
 
 Made by \`sudo node bench/main.ts\`: ${cpus().length} × ${cpu}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}. Both daemons run at the same time on
 the same disk, their state in memory as /run is, the sides take turns, figures are medians. The client is ctr 2.3.4, the registry Debian's docker-registry on
-loopback, the OCI runtime ${runc} for both, or in the rows that say so crun 1.28, out of sight of cgroup v2, which it wants alone or not at all. Berth runs from its packed npm package and syncs layers, blobs and metadata before it acknowledges
+loopback, the OCI runtime ${runc} for both, or crun 1.28 in the rows that say so: Debian
+sid's, started by a line of shell with its own loader, and without sight of cgroup v2, which it wants alone or not at all. Berth runs from its packed npm package and syncs layers, blobs and metadata before it acknowledges
 them; containerd 2.3.4 has its defaults, the CRI left out. A goal with "x" is a ratio to containerd, the others are values of Berth alone.
 
 ${tableHead}

@@ -14,58 +14,78 @@ export async function* idle(lab: Lab): AsyncGenerator<Row> {
   yield memory('just started', await quiet(lab), { most: 1 });
 }
 
-/** What a hundred containers cost, and a thousand: memory, starts, lists, and the way back after a kill -9. */
-export async function* many(lab: Lab): AsyncGenerator<Row> {
-  const names: string[] = [];
-  const started: Both = { berth: [], containerd: [] };
-  const start = async (count: number): Promise<void> => {
-    for (; names.length < count; ) {
-      const next = Array.from({ length: Math.min(100, count - names.length) }, freshName);
-      for (const side of sides) started[side].push(await perContainer(lab[side], next));
-      names.push(...next);
-    }
+/** What a hundred containers cost, and the way back after a kill -9. */
+export async function* hundred(lab: Lab): AsyncGenerator<Row> {
+  await using many = new Many(lab);
+  await many.start(100);
+  yield memory('100 containers', await quiet(lab), { most: 0.35, limit: 150 });
+  yield {
+    figure: 'kill -9 of the daemon until 100 tasks are listed',
+    unit: 's',
+    goal: { limit: 0.5 },
+    ...(await back(lab, 100)),
   };
-  try {
-    await start(100);
-    const hundred = await quiet(lab);
-    yield memory('100 containers', hundred, { most: 0.35, limit: 150 });
-    yield {
-      figure: 'kill -9 of the daemon until 100 tasks are listed',
-      unit: 's',
-      goal: { limit: 0.5 },
-      ...(await back(lab, 100)),
-    };
-    if (lab.quick) return;
-    await start(1000);
-    const thousand = await quiet(lab);
-    yield memory('1,000 containers', thousand, { limit: 300 });
-    const each = (side: (typeof sides)[number]) => [
-      ((thousand[side][0] ?? 0) - (hundred[side][0] ?? 0)) / 900,
-    ];
-    yield {
-      figure: 'memory, PSS: each further container',
-      unit: 'MB',
-      goal: { limit: 0.15 },
-      berth: each('berth'),
-      containerd: each('containerd'),
-    };
-    const slower = (side: (typeof sides)[number]) => [(started[side].at(-1) ?? 0) / (started[side][0] ?? 1)];
-    yield {
-      figure: 'the last 100 starts of 1,000 against the first',
-      unit: 'x',
-      goal: { limit: 1.2 },
-      berth: slower('berth'),
-      containerd: slower('containerd'),
-    };
-    yield { figure: '`ctr tasks ls` of 1,000', unit: 's', goal: { limit: 0.1 }, ...(await lists(lab)) };
-    yield {
-      figure: 'kill -9 of the daemon until 1,000 tasks are listed',
-      unit: 's',
-      goal: { limit: 1.5 },
-      ...(await back(lab, 1000)),
-    };
-  } finally {
-    for (const side of sides) await removeAll(lab[side], names);
+}
+
+/** What a thousand containers cost: memory, starts, lists, and the way back after a kill -9. */
+export async function* thousand(lab: Lab): AsyncGenerator<Row> {
+  if (lab.quick) return;
+  await using many = new Many(lab);
+  await many.start(100);
+  const before = await quiet(lab);
+  await many.start(1000);
+  const after = await quiet(lab);
+  yield memory('1,000 containers', after, { limit: 300 });
+  const each = (side: (typeof sides)[number]) => [((after[side][0] ?? 0) - (before[side][0] ?? 0)) / 900];
+  yield {
+    figure: 'memory, PSS: each further container',
+    unit: 'MB',
+    goal: { limit: 0.15 },
+    berth: each('berth'),
+    containerd: each('containerd'),
+  };
+  yield {
+    figure: 'the last 100 starts of 1,000 against the first',
+    unit: 'x',
+    goal: { limit: 1.2 },
+    berth: [many.slower('berth')],
+    containerd: [many.slower('containerd')],
+  };
+  yield { figure: '`ctr tasks ls` of 1,000', unit: 's', goal: { limit: 0.1 }, ...(await lists(lab)) };
+  yield {
+    figure: 'kill -9 of the daemon until 1,000 tasks are listed',
+    unit: 's',
+    goal: { limit: 1.5 },
+    ...(await back(lab, 1000)),
+  };
+}
+
+/** Containers that both daemons have, and how long the starts of each hundred took. */
+class Many implements AsyncDisposable {
+  readonly #lab: Lab;
+  readonly #names: string[] = [];
+  readonly #started: Both = { berth: [], containerd: [] };
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  /** More of them, until there are `count`. */
+  async start(count: number): Promise<void> {
+    while (this.#names.length < count) {
+      const next = Array.from({ length: Math.min(100, count - this.#names.length) }, freshName);
+      this.#names.push(...next);
+      for (const side of sides) this.#started[side].push(await perContainer(this.#lab[side], next));
+    }
+  }
+
+  /** A start of the last hundred against one of the first. */
+  slower(side: (typeof sides)[number]): number {
+    return (this.#started[side].at(-1) ?? 0) / (this.#started[side][0] ?? 1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const side of sides) await removeAll(this.#lab[side], this.#names);
   }
 }
 
