@@ -30,7 +30,7 @@ import type { Config } from './config/config.ts';
 import { defaultOciRuntime, shimPrograms } from './config/derived.ts';
 import type { Layout } from './directories.ts';
 import { isEnabled } from './plugin-choice.ts';
-import { openProxies, type Proxies } from './proxies.ts';
+import type { Proxies } from './proxies.ts';
 import { shimEnvironment } from './shim-environment.ts';
 import { unpackersOf } from './unpackers.ts';
 import { readOrMakeUuid } from './uuid.ts';
@@ -66,7 +66,7 @@ export async function compose(
   const config = current();
   const events = new EventExchange();
   if (await new Bundles(layout.state).any()) events.expectReturns();
-  const proxies = opened.use(openProxies(config, log));
+  const proxies = opened.use(await proxiesOf(config, log));
   const all = [
     opened.use(await openOverlay(config, layout, log)),
     await openNativeDriver(config.nativeRoot || join(layout.snapshots, 'native')),
@@ -120,6 +120,19 @@ export async function compose(
     checkpoints,
     proxies,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** What talks to them is loaded only where there are some: gRPC's client alone takes 3 MB. */
+async function proxiesOf(config: Config, log: Log): Promise<Proxies> {
+  if (Object.keys(config.proxyPlugins).length > 0)
+    return (await import('./proxies.ts')).openProxies(config, log);
+  return {
+    snapshotters: [],
+    blobs: undefined,
+    differs: new Map(),
+    sandboxers: new Map(),
+    [Symbol.dispose]() {},
   };
 }
 

@@ -1,7 +1,15 @@
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import type { ServiceBinding } from '../rpc/service.ts';
 import type { PluginInfo } from '../services/introspection.ts';
-import type { Config } from './config/config.ts';
+import type { Config, ProxyType } from './config/config.ts';
+
+/** containerd's types of plug-ins that may be proxies. */
+export const pluginTypes: Readonly<Record<ProxyType, string>> = {
+  snapshot: 'io.containerd.snapshotter.v1',
+  content: 'io.containerd.content.v1',
+  diff: 'io.containerd.differ.v1',
+  sandbox: 'io.containerd.sandbox.controller.v1',
+};
 
 type Choice = Pick<Config, 'disabledPlugins' | 'requiredPlugins'>;
 

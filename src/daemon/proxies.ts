@@ -11,7 +11,7 @@ import type { SnapshotDriver } from '../snapshots/driver.ts';
 import { proxyDriver } from '../snapshots/proxy/driver.ts';
 import type { Differ } from '../transfer/differ.ts';
 import type { Config, ProxyPlugin, ProxyType } from './config/config.ts';
-import { isEnabled } from './plugin-choice.ts';
+import { isEnabled, pluginTypes } from './plugin-choice.ts';
 
 /** Plug-ins in other processes, by the names clients use. Disposing closes the connections. */
 export interface Proxies extends Disposable {
@@ -21,14 +21,6 @@ export interface Proxies extends Disposable {
   readonly differs: ReadonlyMap<string, Differ>;
   readonly sandboxers: ReadonlyMap<string, SandboxController>;
 }
-
-/** containerd's types of plug-ins. */
-export const pluginTypes: Readonly<Record<ProxyType, string>> = {
-  snapshot: 'io.containerd.snapshotter.v1',
-  content: 'io.containerd.content.v1',
-  diff: 'io.containerd.differ.v1',
-  sandbox: 'io.containerd.sandbox.controller.v1',
-};
 
 /** Connects to none: that happens when one is needed, so one that is down or hangs delays only those who use it. */
 export function openProxies(config: Config, log: Log): Proxies {

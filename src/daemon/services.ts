@@ -41,8 +41,7 @@ import { apiVersion } from './api-version.ts';
 import type { Graph } from './compose.ts';
 import type { Config } from './config/config.ts';
 import { optDirectory } from './config/derived.ts';
-import { chosenPlugins, chosenServices } from './plugin-choice.ts';
-import { pluginTypes } from './proxies.ts';
+import { chosenPlugins, chosenServices, pluginTypes } from './plugin-choice.ts';
 import type { RunningConfig } from './running-config.ts';
 
 /** Every service on the socket. */

@@ -1,7 +1,10 @@
 import { chown } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenUnix } from '../../rpc/unix-listener.ts';
+
+// An import of node:http reads each of its exports, which loads undici: 3 MB.
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** Owner of a unix socket. */
 export interface Owner {
