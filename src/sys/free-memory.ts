@@ -60,13 +60,12 @@ export async function returnGrownMemory(): Promise<void> {
   waiting = true;
   for (let pass = 1; pass <= maxPasses; pass++) {
     await returnFreeMemory();
-    const left = process.memoryUsage.rss();
+    residentBytes = process.memoryUsage.rss();
     const since = performance.eventLoopUtilization();
     await sleep(nextPassMs, undefined, { ref: false });
     const isBusy = performance.eventLoopUtilization(since).utilization > busyShare;
-    if (isBusy || (pass > 1 && !hasGrownFrom(left))) break;
+    if (isBusy || (pass > 1 && !hasGrownFrom(residentBytes))) break;
   }
-  residentBytes = process.memoryUsage.rss();
   waiting = false;
 }
 
