@@ -1,4 +1,5 @@
 import type { Context } from '../async/context.ts';
+import { inSpan } from '../async/span.ts';
 import { TaskGroup } from '../async/task-group.ts';
 import { invalidArgument } from '../errors/error.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -74,12 +75,15 @@ async function deliverBlob(
   const about = { name: refKey(descriptor), descriptor, parent, total: descriptor.size };
   report({ ...about, phase: 'waiting', offset: 0 });
   using _ = await parts.uploads.acquire(ctx.signal);
-  const pushed = await pushBlob(ctx, session, {
-    descriptor,
-    read: (offset, end) => origin.read(ctx, descriptor, offset, end),
-    mountFrom: await origin.mountFrom(ctx, descriptor, session.reference),
-    report: throttled((offset) => report({ ...about, phase: 'uploading', offset })),
-  });
+  const mountFrom = await origin.mountFrom(ctx, descriptor, session.reference);
+  const pushed = await inSpan(ctx, 'upload', attributesOf(descriptor), (inner) =>
+    pushBlob(inner, session, {
+      descriptor,
+      read: (offset, end) => origin.read(inner, descriptor, offset, end),
+      mountFrom,
+      report: throttled((offset) => report({ ...about, phase: 'uploading', offset })),
+    }),
+  );
   await origin.delivered(ctx, descriptor, session.reference);
   const phase = ({ exists: 'exists', mounted: 'mounted', uploaded: 'complete' } as const)[pushed];
   report({ ...about, phase, offset: descriptor.size });
@@ -94,7 +98,11 @@ async function deliverDocument(
   const about = { name: refKey(descriptor), descriptor, total: descriptor.size };
   report({ ...about, phase: 'uploading', offset: 0 });
   const tag = descriptor === root.descriptor ? withDefaultTag(session.reference).tag : undefined;
-  const how = await pushManifest(ctx, session, { descriptor, bytes, tag, subject: document.subject });
+  const how = await inSpan(ctx, 'upload', attributesOf(descriptor), (inner) =>
+    pushManifest(inner, session, { descriptor, bytes, tag, subject: document.subject }),
+  );
   await origin.delivered(ctx, descriptor, session.reference);
   report({ ...about, phase: how === 'exists' ? 'exists' : 'complete', offset: descriptor.size });
 }
+
+const attributesOf = ({ digest, size }: Descriptor) => ({ digest, size });

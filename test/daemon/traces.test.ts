@@ -62,6 +62,57 @@ test('a pull is a trace: resolve, each fetch and unpack are spans below the call
   assert.deepEqual([...collector.paths], ['/v1/traces']);
 });
 
+test('a push is a trace with each upload, an import one with what is read and unpacked', async () => {
+  await using registry = await TestRegistry.start();
+  const image = await registry.pushBusybox();
+  const digestOf = async (name: string) =>
+    /sha256:[0-9a-f]{64}/.exec(await ctr('images', 'ls', `name==${name}`))?.[0] ?? '';
+  await ctr('images', 'pull', '--plain-http', image);
+  const target = await digestOf(image);
+  const pushed = `${registry.host}/pushed:1`;
+  await ctr('images', 'push', '--plain-http', pushed, image);
+  const last = await collector.find('upload', ({ attributes }) => attributes.digest === target);
+  const uploads = () =>
+    collector.spans.filter(({ name, traceId }) => name === 'upload' && traceId === last.traceId);
+  for (let i = 0; i < 200 && uploads().length < 3; i++) await sleep(20);
+  assert.equal(new Set(uploads().map(({ attributes }) => attributes.digest)).size, 3);
+  const push = await collector.find(
+    'containerd.services.transfer.v1.Transfer/Transfer',
+    ({ spanId }) => spanId === last.parentId,
+  );
+  assert.ok(uploads().every(({ parentId }) => parentId === push.spanId));
+
+  const archive = join(daemon.dir, 'image.tar');
+  await ctr('images', 'export', archive, image);
+  await output(ctr2, ['-a', daemon.address, '-n', 'other', 'images', 'import', archive]);
+  const read = await collector.find('read');
+  const call = await collector.find(
+    'containerd.services.transfer.v1.Transfer/Transfer',
+    ({ spanId }) => spanId === read.parentId,
+  );
+  const unpack = await collector.find('unpack', ({ parentId }) => parentId === call.spanId);
+  assert.deepEqual([unpack.attributes.digest, unpack.attributes.snapshotter], [target, 'overlayfs']);
+});
+
+test('OTLP goes over gRPC where the environment says so, what waits at the end, too', async () => {
+  await using grpc = await OtlpCollector.startGrpc();
+  await using other = await startDaemon({
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: grpc.url,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+      OTEL_SERVICE_NAME: 'node-8',
+    },
+  });
+  await output(ctr2, ['-a', other.address, 'version']);
+  const span = await grpc.find('containerd.services.version.v1.Version/Version');
+  assert.equal(span.resource['service.name'], 'node-8');
+  await output(ctr2, ['-a', other.address, 'namespaces', 'ls']);
+  assert.equal(await other.stop(), 0);
+  await grpc.find('containerd.services.namespaces.v1.Namespaces/List');
+  assert.deepEqual([...grpc.paths], ['/opentelemetry.proto.collector.trace.v1.TraceService/Export']);
+});
+
 test('a call that fails is a span that says so, and its log line names the trace', async () => {
   await run(ctr2, ['-a', daemon.address, 'containers', 'info', 'nobody']);
   const span = await collector.find(

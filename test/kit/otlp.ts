@@ -1,10 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { Server as GrpcServer, type handleUnaryCall, ServerCredentials } from '@grpc/grpc-js';
 
 /** A span as it was sent. Ids are hex. */
 export interface SentSpan {
@@ -23,31 +25,67 @@ export interface SentSpan {
 
 type Field = readonly [no: number, value: Uint8Array | bigint];
 
-/** A collector for OTLP over HTTP with protobuf bodies (opentelemetry-proto, trace/v1). */
+const exportPath = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+
+/** A collector for OTLP (opentelemetry-proto, trace/v1): over HTTP with protobuf bodies, or over gRPC. */
 export class OtlpCollector implements AsyncDisposable {
   readonly spans: SentSpan[] = [];
+  /** HTTP paths, or gRPC methods, that spans came to. */
   readonly paths = new Set<string>();
-  readonly #server: Server;
+  readonly url: string;
+  readonly #close: () => Promise<void>;
 
-  private constructor() {
-    this.#server = createServer(async (request, response) => {
-      this.paths.add(request.url ?? '');
-      const body = await buffer(request);
-      const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
-      this.spans.push(...spansOf(bytes));
-      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
-    });
+  private constructor(port: number, close: () => Promise<void>) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#close = close;
   }
 
   static async start(): Promise<OtlpCollector> {
-    const collector = new OtlpCollector();
-    collector.#server.listen(0, '127.0.0.1');
-    await once(collector.#server, 'listening');
+    const server = createServer(async (request, response) => {
+      const body = await buffer(request);
+      collector.#take(
+        request.url ?? '',
+        request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body,
+      );
+      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const collector = new OtlpCollector((server.address() as AddressInfo).port, async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    });
     return collector;
   }
 
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  static async startGrpc(): Promise<OtlpCollector> {
+    const server = new GrpcServer();
+    const bytes = { serialize: (value: Buffer) => value, deserialize: (value: Buffer) => value };
+    const method = {
+      path: exportPath,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: bytes.serialize,
+      requestDeserialize: bytes.deserialize,
+      responseSerialize: bytes.serialize,
+      responseDeserialize: bytes.deserialize,
+    };
+    const take: handleUnaryCall<Buffer, Buffer> = ({ request }, answer) => {
+      collector.#take(exportPath, request);
+      answer(null, Buffer.alloc(0));
+    };
+    server.addService({ export: method }, { export: take });
+    const port = await promisify(server.bindAsync.bind(server))(
+      '127.0.0.1:0',
+      ServerCredentials.createInsecure(),
+    );
+    const collector = new OtlpCollector(port, async () => server.forceShutdown());
+    return collector;
+  }
+
+  #take(path: string, request: Uint8Array): void {
+    this.paths.add(path);
+    this.spans.push(...spansOf(request));
   }
 
   /** A span of that name that `wanted` likes; waits for it. */
@@ -60,8 +98,7 @@ export class OtlpCollector implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await this.#close();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Context } from '../../async/context.ts';
+import { inSpan } from '../../async/span.ts';
 import { invalidArgument, isKind, wrap } from '../../errors/error.ts';
 import { decompress } from '../../layers/decompress.ts';
 import type { Image } from '../../metadata/image-store.ts';
@@ -60,10 +61,8 @@ async function importReporting(
   report: Report,
 ): Promise<readonly Image[]> {
   report({ phase: 'importing', name: '', offset: 0, total: 0 });
-  const contents = await storeContents(
-    parts.content,
-    ctx,
-    decompress(buffers(request.source), mediaTypes.dockerLayer),
+  const contents = await inSpan(ctx, 'read', {}, (inner) =>
+    storeContents(parts.content, inner, decompress(buffers(request.source), mediaTypes.dockerLayer)),
   );
   const { index, descriptor } = await indexOf(parts.content, ctx, contents, request.compress ?? false);
   const chosen: Descriptor[] = [];
@@ -105,12 +104,10 @@ async function bringIn(
     if (image === undefined) continue;
     const into = snapshotterOf(parts, snapshotter);
     const customer = { id: ctx.lease ?? name, report };
-    await unpackImage(parts, ctx, {
-      image,
-      snapshotter: into,
-      customer,
-      bring: () => ({ whole: Promise.resolve() }),
-    });
+    const job = { image, snapshotter: into, customer, bring: () => ({ whole: Promise.resolve() }) };
+    await inSpan(ctx, 'unpack', { digest: name, snapshotter: into.name }, (inner) =>
+      unpackImage(parts, inner, job),
+    );
   }
 }
 
