@@ -8,7 +8,6 @@ const runOptions: Readonly<Record<string, string>> = {
       (name) => [name, noNetworks],
     ),
   ),
-  '--restart': 'restart policies come later',
   ...Object.fromEntries(
     '--init --device --gpus --ulimit --shm-size --memory-swap --sysctl --group-add --cidfile --pid --ipc --userns'
       .split(' ')

@@ -2,9 +2,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ContainerMount, ContainerOptions } from '../client/index.ts';
 import { invalidArgument, messageOf } from '../errors/error.ts';
-import { defaultBackOff } from '../oci/back-off.ts';
-import { restartLabels } from '../oci/label-names.ts';
-import { parseRestartPolicy } from '../oci/restart-policy.ts';
 import { collect } from './command.ts';
 import { CliError } from './failure.ts';
 import { parseEnv, parseEnvFile, parseLabels } from './parse/env.ts';
@@ -12,6 +9,7 @@ import { parseMount, parseTmpfs, parseVolume } from './parse/mount.ts';
 import { parseSignal } from './parse/signal.ts';
 import { parseCount, parseCpus, parseSize } from './parse/size.ts';
 import { subordinateIds } from './parse/subordinate-ids.ts';
+import { restartLabelsOf } from './restart-labels.ts';
 
 /** The options of `berth run` as commander gives them. */
 export interface RunOptions {
@@ -132,7 +130,7 @@ export function containerOptions(
     capDrop: options.capDrop,
     privileged: options.privileged,
     runtime: options.runtime,
-    labels: { ...restartLabelsOf(options), ...parseLabels(options.label ?? []) },
+    labels: { ...keptRunning(options), ...parseLabels(options.label ?? []) },
     snapshotter: options.snapshotter,
     stopSignal: mapped(options.stopSignal, stopSignal),
     logs: options.detach === true || options.rm !== true,
@@ -145,17 +143,12 @@ export function containerOptions(
 }
 
 /** What keeps it running; nothing without a policy. @throws invalid_argument, CliError */
-function restartLabelsOf({ restart, rm, detach }: RunOptions): Record<string, string> {
-  if (restart === undefined) return {};
-  const { name } = parseRestartPolicy(restart === '' ? 'no' : restart);
-  if (name === 'no') return {};
+function keptRunning({ restart = 'no', rm, detach }: RunOptions): Record<string, string> {
+  const labels = restartLabelsOf(restart);
+  if (Object.keys(labels).length === 0) return labels;
   if (rm === true) throw new CliError('--restart and --rm exclude each other', { exitCode: 125 });
   if (detach !== true) throw new CliError('--restart needs -d', { exitCode: 125 });
-  return {
-    [restartLabels.status]: 'running',
-    [restartLabels.policy]: restart,
-    [restartLabels.backOff]: defaultBackOff,
-  };
+  return labels;
 }
 
 type Undefinable<T> = { [K in keyof T]: T[K] | undefined };

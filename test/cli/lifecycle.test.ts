@@ -108,6 +108,7 @@ test('update refuses what makes no sense and what the kernel refuses, and change
     [['update', '--cpu-shares', '1', 'web'], /cpu shares 1/],
     [['update', '--cpuset-cpus', '0;rm', 'web'], /cpuset "0;rm"/],
     [['update', '--cpuset-cpus', '900', 'web'], /cpuset|invalid|range/i],
+    [['update', '--restart', 'often', 'web'], /restart policy "often" not supported/],
     [['update', '--memory', '64m', 'nope'], /no container is called "nope"/],
   ];
   const unchanged = (await detail('web')).Spec.linux.resources;

@@ -54,6 +54,31 @@ test('a container with policy always starts again when it dies, its output in th
   while ((await stage.ok('logs', 'web')) !== 'started\nstarted') await sleep(20);
 });
 
+test('update --restart: one that runs is kept running from then on, one that is stopped stays so until it is started', async () => {
+  for (const name of ['web', 'idle'])
+    await stage.ok('run', '-d', '--name', name, stage.image, 'sleep', '1000');
+  await stage.ok('stop', '-t', '0', 'idle');
+  assert.equal(await stage.ok('update', '--restart', 'always', 'web', 'idle'), 'web\nidle');
+  const first = await detail('web');
+  await killIt('web');
+  await until('web', (now) => runs(now) && now.State.Pid !== first.State.Pid, 'restarted');
+  assert.equal((await detail('idle')).State.Status, 'exited');
+  await stage.ok('start', 'idle');
+  const started = await until('idle', runs, 'running');
+  await killIt('idle');
+  await until('idle', (now) => runs(now) && now.State.Pid !== started.State.Pid, 'restarted');
+
+  await stage.ok('update', '--restart', 'no', 'web');
+  assert.deepEqual(
+    Object.keys((await detail('web')).Labels).filter((label) => /restart\./.test(label)),
+    [],
+  );
+  await killIt('web');
+  await until('web', (now) => now.State.Status === 'exited', 'ended');
+  await severalLooks();
+  assert.equal((await detail('web')).State.Status, 'exited');
+});
+
 test('on-failure restarts what failed as often as it says, and nothing that went well', async () => {
   await start('bad', 'on-failure:2', 'echo try; exit 7');
   await start('good', 'on-failure:2', 'exit 0');
