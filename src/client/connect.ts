@@ -1,5 +1,6 @@
 import type { Context, Log } from '../async/context.ts';
 import type { ContentStore } from '../content/store.ts';
+import type { SandboxController } from '../runtime/sandbox/controller.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { type Checkpoints, remoteCheckpoints } from './checkpoints.ts';
 import { type Configuration, remoteConfiguration } from './configuration.ts';
@@ -14,6 +15,8 @@ import { type Leases, remoteLeases } from './leases.ts';
 import { type Mounts, remoteMounts } from './mounts.ts';
 import { type Namespaces, remoteNamespaces } from './namespaces.ts';
 import { type Registries, remoteRegistries } from './registries.ts';
+import { remoteSandboxController } from './sandbox-controller.ts';
+import { remoteSandboxes, type Sandboxes } from './sandboxes.ts';
 import { remoteSnapshotter } from './snapshots.ts';
 import { remoteStorage, type Storage } from './storage.ts';
 import { remoteTasks, type Tasks } from './tasks.ts';
@@ -47,12 +50,15 @@ export interface BerthClient extends Introspection, Disposable {
   readonly mounts: Mounts;
   readonly namespaces: Namespaces;
   readonly registries: Registries;
+  readonly sandboxes: Sandboxes;
   readonly storage: Storage;
   readonly transfers: Transfers;
   readonly configuration: Configuration;
   /** The contract of a snapshotter over the wire. Default name: overlayfs. */
   snapshotter(name?: string): Snapshotter;
-  /** The first argument of the methods of {@link content} and {@link snapshotter}. */
+  /** The contract of a sandbox controller over the wire. Default name: shim. */
+  sandboxController(sandboxer?: string): SandboxController;
+  /** The first argument of the methods of {@link content}, {@link snapshotter} and {@link sandboxController}. */
   context(options?: { signal?: AbortSignal; namespace?: string; lease?: string }): Context;
   /** Idempotent. Calls under way fail. */
   close(): void;
@@ -85,10 +91,12 @@ export function connect(options: ConnectOptions = {}): BerthClient {
     mounts: remoteMounts(connection),
     namespaces: remoteNamespaces(connection),
     registries: remoteRegistries(connection),
+    sandboxes: remoteSandboxes(connection),
     storage: remoteStorage(connection),
     transfers: remoteTransfers(connection),
     configuration: remoteConfiguration(connection),
     snapshotter: (name = 'overlayfs') => remoteSnapshotter(connection, name),
+    sandboxController: (sandboxer = 'shim') => remoteSandboxController(connection, sandboxer),
     context: (wanted = {}) => clientContext(namespace, wanted),
     close,
     [Symbol.dispose]: close,

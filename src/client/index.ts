@@ -18,6 +18,7 @@ export type { Container, NewContainer } from '../metadata/container-store.ts';
 export type { Image } from '../metadata/image-store.ts';
 export type { Lease, LeaseResource } from '../metadata/lease-store.ts';
 export type { Namespace } from '../metadata/namespace-store.ts';
+export type { NewSandbox, Sandbox } from '../metadata/sandbox-store.ts';
 export type { Activation, ActiveMount } from '../mounts/activations.ts';
 export type { Any } from '../oci/any.ts';
 export type { Descriptor } from '../oci/descriptor.ts';
@@ -25,6 +26,16 @@ export { type Digest, parseDigest } from '../oci/digest.ts';
 export type { Platform } from '../oci/platform.ts';
 export { formatPlatform, parsePlatform } from '../oci/platform.ts';
 export { formatReference, normalizeReference, parseFamiliar } from '../oci/reference.ts';
+export type {
+  SandboxController,
+  SandboxEnds,
+  SandboxMetrics,
+  SandboxPlatform,
+  SandboxStatus,
+  SandboxToCreate,
+  StartedSandbox,
+} from '../runtime/sandbox/controller.ts';
+export type { RootfsMount } from '../runtime/task.ts';
 export type {
   Mount,
   SnapshotInfo,
@@ -74,6 +85,7 @@ export type { Pull, PullOptions } from './pull.ts';
 export type { CopyOptions, Push, PushOptions } from './push.ts';
 export type { Registries } from './registries.ts';
 export type { Credentials, RegistryAccess } from './registry-access.ts';
+export type { Sandboxes, SandboxRecord } from './sandboxes.ts';
 export type { TaskStats } from './stats.ts';
 export type { Stdio } from './stdio.ts';
 export type { Storage } from './storage.ts';

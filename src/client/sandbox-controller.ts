@@ -1,14 +1,13 @@
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { Context } from '../async/context.ts';
 import { Controller } from '../gen/containerd/services/sandbox/v1/sandbox_pb.ts';
-import type { NewSandbox } from '../metadata/sandbox-store.ts';
-import type { Any } from '../oci/any.ts';
 import { toAny } from '../rpc/any.ts';
 import type { SandboxController } from '../runtime/sandbox/controller.ts';
 import type { Connection } from './connection.ts';
 import { fromAny, toDate } from './convert.ts';
+import { toSandbox } from './sandboxes.ts';
 
-/** A sandboxer in another process, where it goes by the same name. Every call but a wait ends in time. */
+/** The controller that a daemon, or a sandboxer in another process, has under that name. Every call but a wait ends in time. */
 export function remoteSandboxController(connection: Connection, sandboxer: string): SandboxController {
   const service = connection.service(Controller);
   const on = (sandboxId: string) => ({ sandboxId, sandboxer });
@@ -65,16 +64,3 @@ export function remoteSandboxController(connection: Connection, sandboxer: strin
 }
 
 const dateOf = (timestamp: Timestamp | undefined): Date | undefined => timestamp && toDate(timestamp);
-const anyOrNone = (any: Any | undefined) => (any === undefined ? undefined : toAny(any));
-
-function toSandbox({ id, runtime, spec, labels, extensions, sandboxer }: NewSandbox) {
-  const [options, wireSpec] = [anyOrNone(runtime.options), anyOrNone(spec)];
-  return {
-    sandboxId: id,
-    sandboxer,
-    runtime: { name: runtime.name, ...(options && { options }) },
-    ...(wireSpec && { spec: wireSpec }),
-    labels: { ...labels },
-    extensions: Object.fromEntries(Object.entries(extensions).map(([key, any]) => [key, toAny(any)])),
-  };
-}

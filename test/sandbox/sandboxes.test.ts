@@ -260,6 +260,44 @@ for (const protocol of ['ttrpc', 'grpc'] as const)
       assert.deepEqual(own(), ['/sandboxes/create life', '/sandboxes/start life', '/sandboxes/exit life 7']);
     });
 
+    test('berth/client does the same: a record, and its sandbox from create to shutdown', async () => {
+      const { spec } = sandboxOf('typed');
+      const record = { id: 'typed', runtime: { name: shim }, spec, labels: { a: 'b' } };
+      const made = await client.sandboxes.create(record);
+      assert.deepEqual([made.id, made.sandboxer, made.runtime.name], ['typed', 'shim', shim]);
+      assert.deepEqual(
+        (await client.sandboxes.update({ ...record, labels: { a: 'c' } }, ['labels'])).labels,
+        {
+          a: 'c',
+        },
+      );
+      assert.deepEqual(
+        (await client.sandboxes.list(['labels.a==c'])).map(({ id }) => id),
+        ['typed'],
+      );
+      await assert.rejects(client.sandboxes.create(record), { kind: 'already_exists' });
+
+      const [ctx, sandboxes] = [client.context(), client.sandboxController()];
+      await sandboxes.create(ctx, {
+        sandbox: made,
+        rootfs: [],
+        options: undefined,
+        netnsPath: '/proc/self/ns/net',
+        annotations: {},
+      });
+      const { pid } = await sandboxes.start(ctx, 'typed');
+      assert.ok(pid > 0);
+      assert.equal((await sandboxes.status(ctx, 'typed', false)).pid, pid);
+      assert.equal((await sandboxes.platform(ctx, 'typed')).os, 'linux');
+      const ended = sandboxes.wait(ctx, 'typed');
+      await sandboxes.stop(ctx, 'typed', 5);
+      assert.equal((await ended).exitStatus, 7);
+      await sandboxes.shutdown(ctx, 'typed');
+      await client.sandboxes.delete('typed');
+      await assert.rejects(client.sandboxes.get('typed'), { kind: 'not_found' });
+      await assert.rejects(client.sandboxController('nobody').start(ctx, 'typed'), /nobody/);
+    });
+
     test('ctr sandboxes run, ls, rm; a container with its id runs in its shim, over a kill -9 of the daemon', async () => {
       const ctr = (...args: string[]) =>
         output(ctr2, ['-a', daemon.address, '-n', namespace, 'sandboxes', ...args]);
