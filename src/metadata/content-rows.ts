@@ -20,6 +20,8 @@ export interface IngestRow {
   expected: string | null;
   /** Digest of a blob of another namespace that stands in for the bytes, until the first write. */
   shared: string | null;
+  /** Milliseconds; null where a lease alone keeps it. */
+  expires_at: number | null;
   started_at: number;
 }
 

@@ -148,7 +148,8 @@ export class Ingests {
       shared ? (size ?? 0) : (old?.total ?? total),
       expected ?? null,
       shared ?? null,
-      leased ? null : Date.now() + dayMs,
+      // A lease that takes it over does not end the day that it had before, as in containerd.
+      leased ? (before?.expires_at ?? null) : Date.now() + dayMs,
       old?.started_at ?? Date.now(),
     );
     this.#records.changes.touch(nodeOf('ingest', namespace, ref));

@@ -67,7 +67,7 @@ export class MountRecords implements Activations {
     try {
       const made = await local.make(id, plan, temporary);
       await this.#finish(id, made);
-      return { name, ...made, labels };
+      return { name, ...made, labels: labelsFromJson(labelsToJson(labels)) };
     } catch (error) {
       await this.#forget(id);
       throw error;

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import type { ContentStore, ContentWriter } from '../content/store.ts';
-import { alreadyExists, invalidArgument, isKind, outOfRange } from '../errors/error.ts';
+import { alreadyExists, failedPrecondition, invalidArgument, isKind, outOfRange } from '../errors/error.ts';
 import {
   WriteAction,
   type WriteContentRequest,
@@ -16,7 +16,7 @@ type Response = MessageInitShape<typeof WriteContentResponseSchema>;
 
 /** What the messages so far have said about the whole. */
 interface Expectation {
-  readonly total: number;
+  readonly total: bigint;
   readonly expected: Digest | undefined;
 }
 
@@ -31,7 +31,7 @@ export async function* writeContent(
 ): AsyncIterable<Response> {
   await using stack = new AsyncDisposableStack();
   let writer: ContentWriter | undefined;
-  let expectation: Expectation = { total: 0, expected: undefined };
+  let expectation: Expectation = { total: 0n, expected: undefined };
   for await (const request of requests) {
     const first = writer === undefined;
     expectation = update(expectation, request);
@@ -44,14 +44,14 @@ export async function* writeContent(
 
 function update(before: Expectation, { total, expected }: Request): Expectation {
   return {
-    total: total > 0n ? toSafeNumber(total, 'total') : before.total,
+    total: total > 0n ? total : before.total,
     expected: expected === '' ? before.expected : parseDigest(expected),
   };
 }
 
 function open(store: ContentStore, { ref }: Request, { total, expected }: Expectation, ctx: Context) {
   if (ref === '') throw invalidArgument('first message must have a reference');
-  return store.writer(ctx, { ref, total, expected });
+  return store.writer(ctx, { ref, total: toSafeNumber(total, 'total'), expected });
 }
 
 /** The blob came by another way while this stream was open: its ingest is dropped. */
@@ -83,11 +83,18 @@ async function answer(writer: ContentWriter, request: Request, expectation: Expe
   if (request.action === WriteAction.WRITE)
     return { action: request.action, offset, digest: await writer.digest() };
   const digest = await writer.commit({
-    sizeBytes: expectation.total,
+    sizeBytes: committedSize(writer, expectation),
     expected: expectation.expected,
     labels: request.labels,
   });
   return { action: request.action, offset, digest };
+}
+
+/** @throws failed_precondition: no ingest is as long as what is no safe integer */
+function committedSize({ status: { ref, offset } }: ContentWriter, { total }: Expectation): number {
+  if (total > BigInt(Number.MAX_SAFE_INTEGER))
+    throw failedPrecondition(`${JSON.stringify(ref)} failed size validation: ${offset} != ${total}`);
+  return Number(total);
 }
 
 async function statusOf(
@@ -99,7 +106,7 @@ async function statusOf(
   return {
     action,
     offset: BigInt(offset),
-    total: BigInt(total),
+    total,
     digest: await writer.digest(),
     startedAt: toTimestamp(startedAt),
     updatedAt: toTimestamp(updatedAt),

@@ -66,6 +66,19 @@ test('offset 0 starts again, any other offset but the current one is out of rang
   assert.deepEqual([again?.offset, again?.digest], [3n, digestOf('new')]);
 });
 
+test('a total that no file has is refused when all is written, as any wrong one is', async () => {
+  await using subject = await MetadataSubject.open();
+  await fails(
+    write(
+      subject,
+      { action: WRITE, ref: 'r', data: bytes('foo') },
+      { action: COMMIT, offset: 3n, total: 2n ** 63n - 1n },
+    ),
+    'failed_precondition',
+    /"r" failed size validation: 3 != 9223372036854775807/,
+  );
+});
+
 test('a write is refused without a ref, while another has it, and for content that is here', async () => {
   await using subject = await MetadataSubject.open();
   const { content } = subject.metadata;

@@ -17,7 +17,8 @@ export function fromWireDescriptor({ mediaType, digest, size, annotations }: Wir
   return {
     mediaType,
     digest: parseDigest(digest),
-    size: toSafeNumber(size, 'size'),
+    // Which negative number it is does not matter to whoever refuses it.
+    size: size < 0n ? -1 : toSafeNumber(size, 'size'),
     ...(Object.keys(annotations).length > 0 && { annotations }),
   };
 }

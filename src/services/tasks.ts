@@ -119,7 +119,13 @@ export function tasksService(
       return { exitStatus, exitedAt: toTimestamp(exitedAt) };
     },
   };
-  return { desc: TasksService, impl: { ...create, ...namingContainers(others, tasks, containers) } };
+  const named: ServiceImpl<typeof TasksService> = namingContainers(others, tasks, containers);
+  // An exec without an id is refused before anything is looked for, as in containerd.
+  const exec: ServiceImpl<typeof TasksService>['exec'] = async (request, ctx) => {
+    required(request.execId);
+    return named.exec?.(request, ctx) ?? {};
+  };
+  return { desc: TasksService, impl: { ...create, ...named, exec } };
 }
 
 type Method = (request: { containerId?: string }, ctx: Context) => Promise<unknown>;
