@@ -1,5 +1,13 @@
 /** What garbage collection knows. Ids of snapshots are `<snapshotter>/<key>`, of content digests, of ingests refs. */
-export type NodeType = 'content' | 'snapshot' | 'image' | 'container' | 'lease' | 'ingest' | 'mount';
+export type NodeType =
+  | 'content'
+  | 'snapshot'
+  | 'image'
+  | 'container'
+  | 'sandbox'
+  | 'lease'
+  | 'ingest'
+  | 'mount';
 
 /** One resource in one namespace, `type/namespace/id`: neither of the first two can hold a slash. */
 export type Node = string & { readonly __brand: 'Node' };

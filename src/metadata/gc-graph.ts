@@ -16,6 +16,7 @@ export async function readGraph(db: Db, changes: Changes, now = Date.now()): Pro
   await readLeases(db, graph, now);
   await readImages(db, graph, now);
   await readContainers(db, graph);
+  await readSandboxes(db, graph);
   await readBlobs(db, graph, now);
   await readIngests(db, graph, now);
   await readSnapshots(db, graph, now);
@@ -103,6 +104,17 @@ async function readContainers(db: Db, graph: Graph): Promise<void> {
         ? []
         : [nodeOf('snapshot', row.namespace, `${row.snapshotter}/${row.snapshot_key}`)];
     graph.refs.set(node, [...snapshot, ...refs]);
+    graph.roots.push(node);
+  }
+}
+
+/** They refer to what their labels name, and are never collected. */
+async function readSandboxes(db: Db, graph: Graph): Promise<void> {
+  const sql =
+    'SELECT namespace, id, labels FROM sandboxes WHERE (namespace, id) > (?, ?) ORDER BY namespace, id LIMIT ?';
+  for await (const { namespace, id, labels } of pages<Labelled>(db, sql, keyOf, start)) {
+    const node = nodeOf('sandbox', namespace, id);
+    graph.refs.set(node, labelRefs(namespace, labels).refs);
     graph.roots.push(node);
   }
 }

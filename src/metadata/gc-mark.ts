@@ -62,6 +62,11 @@ function currentRefs(db: Reader, node: Node): Node[] {
       );
       return row ? labelledRefs(db, namespace, row.labels) : [];
     }
+    case 'sandbox': {
+      const sql = 'SELECT labels FROM sandboxes WHERE namespace = ? AND id = ?';
+      const row = db.get<{ labels: string }>(sql, namespace, id);
+      return row ? labelledRefs(db, namespace, row.labels) : [];
+    }
     case 'container':
       return containerRefs(db, namespace, id);
     case 'snapshot':

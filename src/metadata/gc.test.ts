@@ -84,6 +84,20 @@ test('bytes stay while any namespace holds the content', async () => {
   assert.deepEqual(await files(subject), []);
 });
 
+test('what the labels of a sandbox refer to stays with it', async () => {
+  await using subject = await MetadataSubject.open();
+  const ctx = subject.context();
+  const { sandboxes, gc: collector } = subject.metadata;
+  const kept = await put(subject, ctx);
+  const sandbox = { id: 'pod', runtime: { name: 'r' }, extensions: {}, sandboxer: 'shim' };
+  await sandboxes.create(ctx, { ...sandbox, labels: { [gc('ref.content.0')]: kept } });
+  await collector.collectNow();
+  assert.deepEqual(await digests(subject, ctx), [kept]);
+  await sandboxes.update(ctx, { ...sandbox, labels: {} }, ['labels']);
+  await collector.collectNow();
+  assert.deepEqual(await digests(subject, ctx), []);
+});
+
 test('snapshots stay with the container, the config blob or the child that stands on them', async () => {
   await using subject = await MetadataSubject.open();
   const ctx = subject.context();

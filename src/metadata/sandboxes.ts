@@ -1,6 +1,7 @@
 import type { Context } from '../async/context.ts';
 import { alreadyExists, invalidArgument, messageOf, notFound, unknown } from '../errors/error.ts';
 import { compileFilters } from '../events/filters.ts';
+import { nodeOf } from './changes.ts';
 import { anyOf, extensionsJson, extensionsOf } from './container-row.ts';
 import type { Reader, Tx } from './db.ts';
 import { validateIdentifier, validNamespace } from './identifiers.ts';
@@ -61,7 +62,7 @@ export class SandboxRecords implements SandboxStore {
           `write error: sandbox bucket ${JSON.stringify(sandbox.id)} already exists: already exists`,
         );
       ensureNamespace(tx, namespace);
-      put(tx, namespace, { ...sandbox, createdAt: now, updatedAt: now });
+      this.#put(tx, namespace, { ...sandbox, createdAt: now, updatedAt: now });
     });
     return get(this.#records.db, namespace, sandbox.id);
   }
@@ -75,7 +76,8 @@ export class SandboxRecords implements SandboxStore {
       const paths = fieldPaths.length === 0 ? replaceable : fieldPaths;
       const changed = paths.reduce<NewSandbox>(applyPath(sandbox), current);
       refuseNamelessExtension(changed, '');
-      put(tx, namespace, { ...changed, createdAt: current.createdAt, updatedAt: new Date() });
+      this.#records.changes.deleted();
+      this.#put(tx, namespace, { ...changed, createdAt: current.createdAt, updatedAt: new Date() });
       return get(tx, namespace, sandbox.id);
     });
   }
@@ -86,7 +88,13 @@ export class SandboxRecords implements SandboxStore {
       mustHaveAny(tx, namespace);
       const { changes } = tx.run('DELETE FROM sandboxes WHERE namespace = ? AND id = ?', namespace, id);
       if (changes === 0) throw notFound(`failed to delete sandbox ${JSON.stringify(id)}: not found`);
+      this.#records.changes.deleted();
     });
+  }
+
+  #put(tx: Tx, namespace: string, sandbox: Sandbox): void {
+    put(tx, namespace, sandbox);
+    this.#records.changes.touch(nodeOf('sandbox', namespace, sandbox.id));
   }
 }
 
