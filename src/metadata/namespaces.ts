@@ -46,7 +46,8 @@ export class NamespaceRecords implements NamespaceStore {
   ): Promise<Namespace> {
     validateIdentifier(name);
     return this.#records.db.write((tx) => {
-      ensureNamespace(tx, name);
+      // As in containerd: no label, no namespace.
+      if (fieldPaths.length > 0 || Object.keys(labels).length > 0) ensureNamespace(tx, name);
       const current = find(tx, name)?.labels ?? {};
       const wanted = fieldPaths.length === 0 ? labels : fieldPaths.reduce(applyPath(labels), current);
       validateLabels(wanted, 'namespace.Labels');
