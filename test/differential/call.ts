@@ -1,6 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape } from '@bufbuild/protobuf';
 import type { CallOptions } from '../../src/rpc/grpc-client.ts';
-import { normalise, normaliseText } from './normalise.ts';
+import { localise, normalise, normaliseText } from './normalise.ts';
 import type { Side } from './sides.ts';
 import type { World } from './world.ts';
 
@@ -12,7 +12,12 @@ export interface Call {
   readonly desc: DescMethod;
   readonly requests: readonly object[];
   readonly options: CallOptions;
+  /** Makes it, where one request is not all of it. @returns the messages */
+  readonly perform?: Perform | undefined;
 }
+
+/** A call that takes several, because it needs what another made on the same side. */
+export type Perform = (side: Side, namespace: string) => Promise<unknown[]>;
 
 /** What came back: the messages until the end or the error. */
 export interface Answer {
@@ -28,6 +33,7 @@ export interface Maker {
   /** How often it is chosen, against the others. */
   readonly weight: number;
   readonly make: (world: World) => readonly object[];
+  readonly perform?: (world: World) => Perform;
 }
 
 type Input<S extends DescService, M extends keyof S['method']> = S['method'][M] extends {
@@ -52,13 +58,19 @@ export function maker<S extends DescService, M extends keyof S['method'] & strin
 const deadlineMs = { unary: 20_000, server_streaming: 20_000, client_streaming: 2000, bidi_streaming: 2000 };
 
 /** Makes the call on one side. */
-export async function answerOf(side: Side, { service, desc, requests, options }: Call): Promise<Answer> {
+export async function answerOf(side: Side, call: Call): Promise<Answer> {
+  const { service, desc, requests, options } = call;
   const messages: unknown[] = [];
   const method = side.methods(service)[desc.localName];
   if (method === undefined) throw new Error(`no method ${desc.name}`);
   const streams = desc.methodKind === 'bidi_streaming' || desc.methodKind === 'client_streaming';
   try {
-    const reply = method(streams ? streamed(requests) : requests[0], {
+    if (call.perform !== undefined) {
+      const performed = await call.perform(side, options.namespace ?? '');
+      return { messages: performed.map((message) => normalise(message, side)), code: 0, text: '' };
+    }
+    const sent = requests.map((request) => localise(request, side));
+    const reply = method(streams ? streamed(sent) : sent[0], {
       deadlineMs: deadlineMs[desc.methodKind],
       ...options,
     });
@@ -70,7 +82,7 @@ export async function answerOf(side: Side, { service, desc, requests, options }:
   }
 }
 
-async function* streamed(requests: readonly object[]): AsyncGenerator<object> {
+async function* streamed(requests: readonly unknown[]): AsyncGenerator<unknown> {
   yield* requests;
 }
 

@@ -7,7 +7,7 @@ import { report } from './report.ts';
 import { Sides } from './sides.ts';
 
 /** Enough to drive every method; `main.ts --calls 10000` makes more. */
-const calls = 600;
+const calls = 1500;
 const seed = 1;
 
 const version = execFileSync(containerd2, ['--version'], { encoding: 'utf8' });

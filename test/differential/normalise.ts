@@ -4,6 +4,8 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** What may differ between two daemons that behave alike: directories, times, made-up names. */
 const masks: readonly (readonly [RegExp, string])[] = [
+  // Where and under which number mounts are made.
+  [/<dir>\/state\/(?:mounts|io[.]containerd[.]mount-manager[.]v1[.]bolt\/t)\/\d+/g, '<mounts>'],
   [/locked for [\d.µmsh]+ \(since [^)]*\)/g, 'locked for <time>'],
   [/^\d{6,}-[\w-]{4,}$/g, '<made up>'],
   [/"\w+\/\d+\/([^"]+)"/g, '"$1"'], // containerd's own name of a snapshot
@@ -11,9 +13,21 @@ const masks: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT[\d:.]+Z?/g, '<time>'],
 ];
 
+/** What stands for a side's own directory in requests. */
+const placeholder = '<dir>';
+
+/** A request as one side gets it: with its own directory. */
+export function localise(value: unknown, side: Side): unknown {
+  if (typeof value === 'string') return value.replaceAll(placeholder, side.dir);
+  if (value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map((item) => localise(item, side));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, localise(field, side)]));
+}
+
 /** A text of an answer, without what may differ. */
 export function normaliseText(text: string, { dir }: Side): string {
-  const here = text.replaceAll(dir, '<dir>');
+  const here = text.replaceAll(dir, placeholder);
   return masks.reduce((masked, [pattern, mask]) => masked.replaceAll(pattern, mask), here);
 }
 
@@ -28,14 +42,20 @@ export function normalise(value: unknown, side: Side): Json {
   return normaliseFields(value as Readonly<Record<string, unknown>>, side);
 }
 
+/** Fields that hold a side's own numbers and places. */
+const own = new Set(['pid', 'mountPoint', 'bundle', 'address']);
+
 function normaliseFields(fields: Readonly<Record<string, unknown>>, side: Side): Json {
   const type = fields.$typeName;
   if (type === 'google.protobuf.Timestamp') return fields.seconds === 0n ? 'no time' : '<time>';
   if (type === 'containerd.types.Mount') return normaliseMount(fields, side);
+  if (type === 'containerd.types.Metric') return { id: normalise(fields.id, side) };
   const entries = Object.entries(fields).filter(
     ([name, value]) => !name.startsWith('$') && !isDefault(value),
   );
-  return Object.fromEntries(entries.map(([name, value]) => [name, normalise(value, side)]).sort());
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, own.has(name) ? '<own>' : normalise(value, side)]).sort(),
+  );
 }
 
 /** Where layers lie is a daemon's own business: only how many there are is compared. */

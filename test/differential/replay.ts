@@ -1,9 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isKind } from '../../src/errors/error.ts';
 import { Leases } from '../../src/gen/containerd/services/leases/v1/leases_pb.ts';
+import { Namespaces } from '../../src/gen/containerd/services/namespaces/v1/namespaces_pb.ts';
 import { Random } from '../chaos/random.ts';
 import { type Answer, answerOf, type Call, type Maker } from './call.ts';
+import { compositeCalls } from './calls/composite.ts';
 import { contentCalls } from './calls/content.ts';
+import { mountCalls } from './calls/mounts.ts';
 import { containerCalls, imageCalls, leaseCalls, namespaceCalls, otherCalls } from './calls/records.ts';
+import { controllerCalls, sandboxCalls } from './calls/sandboxes.ts';
 import { diffCalls, snapshotCalls } from './calls/snapshots.ts';
 import { taskCalls } from './calls/tasks.ts';
 import { eventCalls, transferCalls } from './calls/transfer.ts';
@@ -12,7 +17,7 @@ import { mutate } from './mutate.ts';
 import { SeenEvents } from './seen-events.ts';
 import type { Sides } from './sides.ts';
 import { partsOf, stateOf } from './state.ts';
-import { World } from './world.ts';
+import { namesOf, World } from './world.ts';
 
 const makers: readonly Maker[] = [
   ...containerCalls,
@@ -26,6 +31,10 @@ const makers: readonly Maker[] = [
   ...taskCalls,
   ...transferCalls,
   ...eventCalls,
+  ...mountCalls,
+  ...compositeCalls,
+  ...sandboxCalls,
+  ...controllerCalls,
 ];
 
 /** One call that the two answered differently. */
@@ -79,6 +88,8 @@ export async function replay(
   const out = { differences: [], eventDifferences: [], crashes: [], stateDifferences: [] } as Lists;
   const counts = new Map<string, number>();
   let [succeeded, eventsSeen] = [0, 0];
+  const known = new Set<string>();
+  await makeNamespaces(sides);
   for (let first = 0; first < calls; first += perRound) {
     await using seen = await SeenEvents.open(sides);
     let crashed = false;
@@ -89,6 +100,7 @@ export async function replay(
       onCall?.(number, call, berth, containerd);
       if (containerd.code === 0) succeeded++;
       if (call.method === 'Content.Delete' && berth.code === 0) await collect(sides);
+      if (call.method === 'Namespaces.Delete' && berth.code === 0) await makeNamespaces(sides);
       if (hasDied(containerd)) {
         await sides.revive();
         out.crashes.push({ call, berth });
@@ -99,8 +111,9 @@ export async function replay(
       }
     }
     const parts = partsOf(await stateOf(sides.both[0]), await stateOf(sides.both[1]));
-    if (parts.length > 0 && out.stateDifferences.length === 0)
-      out.stateDifferences.push({ after: first, parts });
+    const fresh = parts.filter((part) => !known.has(part));
+    for (const part of fresh) known.add(part);
+    if (fresh.length > 0) out.stateDifferences.push({ after: first, parts: fresh });
     if (crashed) continue;
     const parted = await seen.difference();
     eventsSeen += seen.count;
@@ -114,6 +127,15 @@ interface Lists {
   readonly eventDifferences: EventDifference[];
   readonly stateDifferences: { readonly after: number; readonly parts: readonly string[] }[];
   readonly crashes: { readonly call: Call; readonly berth: Answer }[];
+}
+
+/** A call that fails leaves the namespace it named behind in containerd: all that calls name are there, always. */
+async function makeNamespaces(sides: Sides): Promise<void> {
+  for (const side of sides.both)
+    for (const name of namesOf('namespace'))
+      await Promise.resolve(side.methods(Namespaces).create?.({ namespace: { name } })).catch((error) => {
+        if (!isKind(error, 'already_exists')) throw error;
+      });
 }
 
 /** Until it is collected, containerd takes the bytes of a deleted blob for one of another namespace. */
@@ -135,21 +157,22 @@ const hasDied = ({ code, text }: Answer): boolean => code === 14 && !text.includ
 
 function nextCall(world: World): Call {
   const { random } = world;
-  const { service, desc, make } = weighted(world);
+  const { service, desc, make, perform } = weighted(world);
   const made = make(world);
   const at = random.between(0, made.length - 1);
-  const requests = world.chance(0.3)
-    ? made.map((request, n) => (n === at ? mutate(desc.input, request, random) : request))
-    : made;
+  const requests =
+    perform === undefined && world.chance(0.3)
+      ? made.map((request, n) => (n === at ? mutate(desc.input, request, random) : request))
+      : made;
   const method = `${service.typeName.split('.').at(-1)}.${desc.name}`;
   const options = headers(world, method);
-  const call = { method, service, desc, requests, options };
+  const call = { method, service, desc, requests, options, perform: perform?.(world) };
   return isAvoided(call) ? nextCall(world) : call;
 }
 
 function headers(world: World, method: string): Call['options'] {
   const { random } = world;
-  const namespace = world.chance(0.03) ? random.pick(['', 'a/b', 'x'.repeat(77), 'A']) : undefined;
+  const namespace = world.chance(0.03) ? random.pick(['', 'a/b', 'x'.repeat(77)]) : undefined;
   const usual = world.chance(0.85) ? 'alpha' : world.name('namespace');
   return {
     namespace: namespace ?? usual,

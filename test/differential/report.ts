@@ -29,6 +29,26 @@ export function report(seed: number, replayed: Replayed): string {
   ].join('\n');
 }
 
+/** What the explanations explained: for each the kinds of answers, once. */
+export function explainedBy({ differences }: Replayed): string {
+  const byWhy = Map.groupBy(differences, ({ explained }) => explained?.why ?? 'nothing');
+  return [...byWhy]
+    .map(([why, covered]) => {
+      const kinds = Map.groupBy(covered, ({ method, berth, containerd }) =>
+        [
+          method,
+          `${berth.code} ${wordsOf(berth.text)}`,
+          `${containerd.code} ${wordsOf(containerd.text)}`,
+        ].join('\n    '),
+      );
+      return [
+        `${covered.length} ${why}`,
+        ...[...kinds].map(([kind, { length }]) => `  ${length} ${kind}`),
+      ].join('\n');
+    })
+    .join('\n');
+}
+
 const wordsOf = (text: string): string => text.slice(0, 300).replaceAll(/"[^"]*"|[a-f0-9]{20,}|\d+/g, '…');
 
 function shown([first, ...others]: readonly Difference[]): string {

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { decodeEvent } from '../../src/client/index.ts';
 import { Events } from '../../src/gen/containerd/services/events/v1/events_pb.ts';
 import type { Envelope } from '../../src/gen/containerd/types/types_pb.ts';
+import type { Any } from '../../src/oci/any.ts';
 import { normalise } from './normalise.ts';
 import type { Side, Sides } from './sides.ts';
 
@@ -68,7 +69,7 @@ export class SeenEvents implements AsyncDisposable {
           this.#seen[n]?.push({
             namespace,
             topic,
-            event: normalise(event && (decodeEvent(event) ?? event), side),
+            event: normalise(event && !isNothing(event) ? (decodeEvent(event) ?? event) : undefined, side),
           });
       }
     } catch (error) {
@@ -81,6 +82,9 @@ export class SeenEvents implements AsyncDisposable {
     await this.#reading;
   }
 }
+
+/** An event that was never given is delivered as an empty one; containerd delivers none. */
+const isNothing = ({ typeUrl, value }: Any): boolean => typeUrl === '' && value.length === 0;
 
 /** An event without what may differ. */
 interface Seen {

@@ -2,8 +2,11 @@ import { Containers } from '../../src/gen/containerd/services/containers/v1/cont
 import { Content } from '../../src/gen/containerd/services/content/v1/content_pb.ts';
 import { Images } from '../../src/gen/containerd/services/images/v1/images_pb.ts';
 import { Leases } from '../../src/gen/containerd/services/leases/v1/leases_pb.ts';
+import { Mounts } from '../../src/gen/containerd/services/mounts/v1/mounts_pb.ts';
 import { Namespaces } from '../../src/gen/containerd/services/namespaces/v1/namespaces_pb.ts';
+import { Store } from '../../src/gen/containerd/services/sandbox/v1/sandbox_pb.ts';
 import { Snapshots } from '../../src/gen/containerd/services/snapshots/v1/snapshots_pb.ts';
+import { Tasks } from '../../src/gen/containerd/services/tasks/v1/tasks_pb.ts';
 import { normalise } from './normalise.ts';
 import type { Methods, Side } from './sides.ts';
 import { namesOf } from './world.ts';
@@ -15,17 +18,21 @@ export async function stateOf(side: Side): Promise<Map<string, string>> {
     for (const record of records as readonly object[])
       state.set(`${namespace} ${kind} ${nameOf(record)}`, JSON.stringify(normalise(record, side)));
   };
-  const namespaces = fieldOf(await side.methods(Namespaces).list?.({}), 'namespaces');
-  // A call that fails may leave the namespace it named behind in containerd.
-  const labelled = (namespaces as { labels: object }[]).filter(
-    ({ labels }) => Object.keys(labels).length > 0,
-  );
-  add('', 'namespace', labelled);
+  add('', 'namespace', fieldOf(await side.methods(Namespaces).list?.({}), 'namespaces'));
   for (const namespace of namesOf('namespace')) {
     const options = { namespace };
     add(namespace, 'container', fieldOf(await side.methods(Containers).list?.({}, options), 'containers'));
     add(namespace, 'image', fieldOf(await side.methods(Images).list?.({}, options), 'images'));
     add(namespace, 'lease', fieldOf(await side.methods(Leases).list?.({}, options), 'leases'));
+    add(namespace, 'sandbox', fieldOf(await side.methods(Store).list?.({}, options), 'list'));
+    add(namespace, 'task', fieldOf(await side.methods(Tasks).list?.({}, options), 'tasks'));
+    add(
+      namespace,
+      'mount',
+      (
+        await Array.fromAsync(side.methods(Mounts).list?.({}, options) as AsyncIterable<{ info: unknown }>)
+      ).map(({ info }) => ({ ...(info as object), active: typesOf(info) })),
+    );
     const statuses = fieldOf(await side.methods(Content).listStatuses?.({}, options), 'statuses');
     add(
       namespace,
@@ -63,9 +70,13 @@ export function partsOf(berth: Map<string, string>, containerd: Map<string, stri
     );
 }
 
+/** containerd keeps no more of what was mounted. */
+const typesOf = (info: unknown): unknown =>
+  (info as { active: readonly { mount?: { type: string } }[] }).active.map(({ mount }) => mount?.type);
+
 const fieldOf = (message: unknown, name: string): unknown => (message as Record<string, unknown>)[name];
 
 function nameOf(record: object): string {
-  const { id, name, digest } = record as { id?: string; name?: string; digest?: string };
-  return id ?? name ?? digest ?? '';
+  const { id, sandboxId, name, digest } = record as Readonly<Record<string, string>>;
+  return id ?? sandboxId ?? name ?? digest ?? '';
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import type { Random } from '../chaos/random.ts';
+import { dir, file, symlink, tar } from '../kit/tar-builder.ts';
 
 /** A blob that both sides may be given. */
 export interface Blob {
@@ -8,10 +10,26 @@ export interface Blob {
   readonly digest: string;
 }
 
-const blobs: readonly Blob[] = Array.from({ length: 6 }, (_, n) => {
-  const data = Buffer.from(`blob ${n} `.repeat(1 + n * n * 7));
-  return { data, ref: refOf(n), digest: `sha256:${createHash('sha256').update(data).digest('hex')}` };
+const blobOf = (data: Uint8Array<ArrayBuffer>, n: number): Blob => ({
+  data,
+  ref: refOf(n),
+  digest: `sha256:${createHash('sha256').update(data).digest('hex')}`,
 });
+
+const layerTar = Buffer.from(
+  tar(dir('d'), file('d/f', 'x'.repeat(3000)), symlink('l', 'd/f'), file('.wh.gone')),
+);
+
+/** Blobs that are layers. */
+export const layerBlobs = [
+  { ...blobOf(layerTar, 6), mediaType: 'application/vnd.oci.image.layer.v1.tar' },
+  { ...blobOf(gzipSync(layerTar), 7), mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip' },
+] as const;
+
+const blobs: readonly Blob[] = [
+  ...Array.from({ length: 6 }, (_, n) => blobOf(Buffer.from(`blob ${n} `.repeat(1 + n * n * 7)), n)),
+  ...layerBlobs,
+];
 
 /** The ingest of a blob: always the same, so that its total is. */
 function refOf(n: number): string {
@@ -31,7 +49,10 @@ const series = (prefix: string, count: number): string[] =>
 
 /** Few names, so that calls meet what others made. */
 const names = {
+  /** Where calls are made; all of them are there from the beginning. */
   namespace: ['alpha', 'beta', 'gamma'],
+  /** Made and deleted, and never called in. */
+  record: ['delta', 'epsilon', 'zeta'],
   container: series('c', 6),
   image: ['example.com/a:1', 'example.com/a:2', 'b', 'local/ü:x', 'example.com/c@sha256:00'],
   lease: series('lease', 4),

@@ -100,16 +100,17 @@ export const leaseCalls: readonly Maker[] = [
   maker(Leases, 'listResources', 3, (world) => ({ id: world.name('lease') })),
 ];
 
-const namespace = (world: World) => ({ name: world.name('namespace'), labels: world.labels() });
+const namespaceName = (world: World): string => world.name(world.chance(0.8) ? 'record' : 'namespace');
+const namespace = (world: World) => ({ name: namespaceName(world), labels: world.labels() });
 
 export const namespaceCalls: readonly Maker[] = [
   maker(Namespaces, 'create', 2, (world) => ({ namespace: namespace(world) })),
-  maker(Namespaces, 'get', 2, (world) => ({ name: world.name('namespace') })),
+  maker(Namespaces, 'get', 2, (world) => ({ name: namespaceName(world) })),
   maker(Namespaces, 'list', 2, (world) => ({
-    filter: world.filters(['name', 'labels'], namesOf('namespace'))[0] ?? '',
+    filter: world.filters(['name', 'labels'], namesOf('record'))[0] ?? '',
   })),
   maker(Namespaces, 'update', 3, (world) => ({ namespace: namespace(world), ...world.mask(['name']) })),
-  maker(Namespaces, 'delete', 1, (world) => ({ name: world.name('namespace') })),
+  maker(Namespaces, 'delete', 1, (world) => ({ name: namespaceName(world) })),
 ];
 
 export const otherCalls: readonly Maker[] = [
