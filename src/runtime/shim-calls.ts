@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '../async/context.ts';
 import { isKind, messageOf, notFound } from '../errors/error.ts';
 import type { ShimApi } from '../rpc/ttrpc-shim.ts';
@@ -10,6 +11,9 @@ export const changeMs = 150_000;
 export const checkpointMs = 660_000;
 /** Deadline of calls that only look. */
 export const lookMs = 10_000;
+/** How often a look is tried again with the successor of a shim, and after what pause from the second time on. */
+const maxLostShims = 4;
+const lostShimPauseMs = 50;
 
 /** Calls to berth-shim about tasks, with what is done when the shim goes away meanwhile. */
 export class ShimCalls implements TaskCaller {
@@ -39,14 +43,15 @@ export class ShimCalls implements TaskCaller {
   async leave(): Promise<void> {}
 
   async #look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
-    try {
-      return await call(await this.#shim.connection());
-    } catch (error) {
-      if (!lostShim(error)) throw inDaemonWords(error, id);
+    for (let lost = 0; ; ) {
+      try {
+        return await call(await this.#shim.connection());
+      } catch (error) {
+        if (!lostShim(error) || ++lost > maxLostShims) throw inDaemonWords(error, id);
+      }
+      // A shim that is dying may take one more connection before it is gone.
+      if (lost > 1) await sleep(lostShimPauseMs);
     }
-    return call(await this.#shim.connection()).catch((error) => {
-      throw inDaemonWords(error, id);
-    });
   }
 }
 
