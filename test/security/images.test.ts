@@ -116,8 +116,8 @@ describe('with two hundred descriptors open in daemon and shim', () => {
   });
 
   test('CVE-2016-9962, CVE-2024-21626: a container and an exec have three', async () => {
-    const count =
-      'n=0; for fd in /proc/$$/fd/*; do test -n "$(readlink $fd)" && echo "$fd"; done | tr -cd "0-9/\n"';
+    // In one process: the pipes of a shell would count, too.
+    const count = 'for fd in /proc/$$/fd/*; do if test -h "$fd"; then echo "$fd"; fi; done';
     const own = (shown: string) =>
       shown
         .split('\n')
