@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { abortable } from '../async/abortable.ts';
 import type { Context } from '../async/context.ts';
 import { linkSignals } from '../async/deadline.ts';
@@ -11,6 +12,9 @@ import { refKey } from './labels.ts';
 import type { TransferParts } from './parts.ts';
 import { type Arrival, type Layer, rebases, type UnpackJob } from './unpack-job.ts';
 import { type LayerToWrite, type WrittenLayer, writeLayer } from './write-layer.ts';
+
+/** A blob that comes faster than this is applied once it is whole: two cores do both at a time more slowly than one after the other. */
+const followAfterMs = 2_000;
 
 interface Filled extends AsyncDisposable {
   /** Absent: nothing is left to do before the commit. */
@@ -64,7 +68,7 @@ export async function fill(
 const growingOf = ({ whole, growing }: Arrival): Promise<GrowingBlob | undefined> =>
   Promise.race([whole.then(() => undefined), ...(growing === undefined ? [] : [growing])]);
 
-/** A place to work on a blob while it comes; undefined when it is whole before there is one. */
+/** A place to work on a blob while it comes slowly; undefined when it is whole before there is one. */
 async function turnBefore(
   parts: TransferParts,
   ctx: Context,
@@ -74,6 +78,7 @@ async function turnBefore(
   const tooLate = () => waiting.abort(undefined);
   arrival.whole.then(tooLate, tooLate);
   try {
+    await sleep(followAfterMs, undefined, { signal: waiting.signal });
     return await parts.follows.acquire(request.customer.id, waiting.signal);
   } catch {
     ctx.signal.throwIfAborted();
