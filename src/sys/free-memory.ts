@@ -47,7 +47,9 @@ const maxPasses = 6;
 /** Share of time that the event loop may be busy between passes; above it, whoever is at work will be quiet again. */
 const busyShare = 0.2;
 let residentBytes = 0;
-let waiting = false;
+let passing = false;
+/** Asked for once more while passes go on. */
+let wanted = false;
 
 const hasGrownFrom = (bytes: number): boolean => process.memoryUsage.rss() > bytes + worthwhileBytes;
 
@@ -56,17 +58,21 @@ const hasGrownFrom = (bytes: number): boolean => process.memoryUsage.rss() > byt
  * more, until it grows no longer (threads that end touch what was given back).
  */
 export async function returnGrownMemory(): Promise<void> {
-  if (waiting || !hasGrownFrom(residentBytes)) return;
-  waiting = true;
+  if (!hasGrownFrom(residentBytes)) return;
+  wanted = true;
+  if (passing) return;
+  passing = true;
   for (let pass = 1; pass <= maxPasses; pass++) {
+    if (wanted) pass = 1;
+    wanted = false;
     await returnFreeMemory();
     residentBytes = process.memoryUsage.rss();
     const since = performance.eventLoopUtilization();
     await sleep(nextPassMs, undefined, { ref: false });
     const isBusy = performance.eventLoopUtilization(since).utilization > busyShare;
-    if (isBusy || (pass > 1 && !hasGrownFrom(residentBytes))) break;
+    if (!wanted && (isBusy || (pass > 1 && !hasGrownFrom(residentBytes)))) break;
   }
-  waiting = false;
+  passing = false;
 }
 
 /** Safe while other threads run: unwritten pages of a file mapping hold nothing that the file does not. */
