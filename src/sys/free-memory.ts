@@ -46,7 +46,9 @@ const nextPassMs = 5_000;
 const maxPasses = 6;
 /** Share of time that the event loop may be busy between passes; above it, whoever is at work will be quiet again. */
 const busyShare = 0.2;
+/** Below it nothing is at work, so that what is resident then is what stays. */
 const quietShare = 0.05;
+/** After the last pass; 0 where work went on then. */
 let residentBytes = 0;
 let passing = false;
 /** Asked for once more while passes go on. */
