@@ -49,11 +49,14 @@ export async function linkShim(
   }
 }
 
+/** What a socket says whose process is gone, or is ending with the connection not accepted yet. */
+const goneCodes: readonly unknown[] = ['ECONNREFUSED', 'ENOENT', 'ECONNRESET'];
+
 /** Whether a failed {@link linkShim} means that there is no shim any more; one that only hangs is not dead. */
 export function isDeadShim(error: unknown): boolean {
   if (isTimeout(error)) return false;
   for (let e: unknown = error; e instanceof Error; e = e.cause) {
-    if (codeOf(e) === 'ECONNREFUSED' || codeOf(e) === 'ENOENT') return true;
+    if (goneCodes.includes(codeOf(e))) return true;
     if (/\b(ttrpc|grpc): closed/.test(e.message)) return true;
   }
   return false;
