@@ -80,7 +80,10 @@ for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim
       const { status, stdout, stderr } = await ctr(line);
       assert.deepEqual([status, stdout, stderr.includes('err')], [7, 'out\n', true]);
       const own = () => topics.filter((line) => line.endsWith(` ${id}`)).map((line) => line.split(' ')[0]);
-      await until(() => own().length >= 4, 'four events');
+      await until(
+        () => own().length >= 4,
+        () => `four events: there are ${topics.join(', ')}`,
+      );
       assert.deepEqual(own(), ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete']);
       assert.deepEqual(bundles(), []);
       await until(() => shimPids(id).length === 0, 'the end of the shim');

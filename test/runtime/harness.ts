@@ -102,7 +102,10 @@ export class Harness implements AsyncDisposable {
 
   /** Waits until a container has so many events. */
   async topicsWhen(containerId: string, count: number): Promise<string[]> {
-    await until(() => this.topics(containerId).length >= count, `${count} events of ${containerId}`);
+    await until(
+      () => this.topics(containerId).length >= count,
+      () => `${count} events of ${containerId}: there are ${this.topics(containerId).join(' ')}`,
+    );
     return this.topics(containerId);
   }
 
@@ -126,11 +129,14 @@ export class Harness implements AsyncDisposable {
 /** How many times slower than usual this machine may be: an emulated one is. */
 const slowness = Number(process.env.BERTH_TEST_SLOWNESS ?? 1);
 
-/** Asks every few milliseconds, for ten seconds. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+/** Asks every few milliseconds, for ten seconds. `what`: told when it was in vain. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+): Promise<void> {
   for (const endMs = Date.now() + 10_000 * slowness; Date.now() < endMs; await sleep(5))
     if (await holds()) return;
-  throw new Error(`waited in vain for ${what}`);
+  throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`);
 }
 
 export const openFds = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
