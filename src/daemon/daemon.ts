@@ -1,5 +1,6 @@
 import { chown, rm } from 'node:fs/promises';
 import { type Context, daemonContext, type Log } from '../async/context.ts';
+import { GrownMemory } from '../async/grown-memory.ts';
 import { QuietTimer } from '../async/quiet.ts';
 import { keepHouse } from '../containers/housekeeping.ts';
 import { RestartMonitor } from '../containers/restart/restart-monitor.ts';
@@ -9,7 +10,7 @@ import { GrpcServer } from '../rpc/grpc-server.ts';
 import { rawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
 import { ttrpcEventsService } from '../services/ttrpc-events.ts';
-import { returnGrownMemory } from '../sys/free-memory.ts';
+import { returnFreeMemory } from '../sys/free-memory.ts';
 import { dropStaleLeases } from '../transfer/lease.ts';
 import { keepPartialsSmall } from '../transfer/partial-downloads.ts';
 import { apiVersion } from './api-version.ts';
@@ -69,7 +70,8 @@ export class Daemon {
     const graph = await compose(() => config.current, layoutOf(root, state), version, log, collected);
     const tracing = await openTracing(process.env, version, log);
     const draining = new AbortController();
-    const quiet = new QuietTimer(quietMs, () => void returnGrownMemory());
+    const memory = new GrownMemory(returnFreeMemory);
+    const quiet = new QuietTimer(quietMs, () => void memory.giveBack());
     const calls = new RunningCalls();
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {
       calls.ended(info);

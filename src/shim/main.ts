@@ -3,10 +3,11 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { GrownMemory } from '../async/grown-memory.ts';
 import { QuietTimer } from '../async/quiet.ts';
 import { messageOf } from '../errors/error.ts';
 import { type RawMethod, type RawService, TtrpcServer } from '../rpc/ttrpc-server.ts';
-import { returnGrownMemory } from '../sys/free-memory.ts';
+import { returnFreeMemory } from '../sys/free-memory.ts';
 import { closeInheritedFds } from '../sys/inherited-fds.ts';
 import { tryLockFile } from '../sys/lock-file.ts';
 import { namesInSync } from '../sys/names-in.ts';
@@ -66,7 +67,8 @@ async function main(stateDir: string, socketPath: string, eventsAddress?: string
   await adoptTasks(stateDir, tasks, around);
   const end = new ShimEnd({ ...around, tasks, socketPath });
   end.watch(join(socketDir, 'shim.lock'));
-  const quiet = new QuietTimer(3000, () => void returnGrownMemory());
+  const memory = new GrownMemory(returnFreeMemory);
+  const quiet = new QuietTimer(3000, () => void memory.giveBack());
   const another =
     eventsAddress === undefined ? undefined : new AnotherDaemon({ ...around, stateDir, tasks, socketPath });
   if (eventsAddress !== undefined) void forwardEvents(eventLog, eventsAddress, log);

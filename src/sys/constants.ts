@@ -27,3 +27,6 @@ export const S_IFBLK = 0o060000;
 export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
+
+/** The number of userfaultfd(2), which libc has no function for. */
+export const SYS_USERFAULTFD = arm64 ? 282 : 323;
