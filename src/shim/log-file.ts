@@ -1,7 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, renameSync, writeSync } from 'node:fs';
 import { codeOf } from '../errors/error.ts';
 import { openAppend } from './fifo.ts';
-import { encodings } from './log-lines.ts';
 import type { LogTarget } from './log-request.ts';
 import type { LogProgress } from './log-state.ts';
 
@@ -34,8 +33,7 @@ export class LogFile implements Disposable {
   }
 
   /** Appends all of it, or nothing where the disk is full: then these lines are lost, and nothing else. */
-  append(text: string): void {
-    const bytes = encoded(text, encodings[this.#target.format]);
+  append(bytes: Buffer): void {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
       this.#size += bytes.length;
@@ -74,15 +72,6 @@ export class LogFile implements Disposable {
       // A device, or a disk that fails: what is in it stays.
     }
   }
-}
-
-/** Used again for each batch: one at a time is written, and garbage of this size is slow to go. */
-let scratch = Buffer.allocUnsafeSlow(256 * 1024);
-
-function encoded(text: string, encoding: 'latin1' | 'utf8'): Buffer {
-  const needed = encoding === 'latin1' ? text.length : text.length * 3;
-  if (needed > scratch.length) scratch = Buffer.allocUnsafeSlow(needed);
-  return scratch.subarray(0, scratch.write(text, encoding));
 }
 
 function openLog(path: string): [fd: number, ino: bigint, size: number] {

@@ -1,68 +1,60 @@
+import type { LineBuffer } from './line-buffer.ts';
 import type { LogFormat } from './log-request.ts';
 
 /** Longest piece of a line in a log file (kubelet reads lines of up to 16 KiB, as containerd writes them). */
 export const maxLineBytes = 16 * 1024;
 
-/** Text for the log, and how many bytes of the stream it stands for. */
-export interface Formatted {
-  readonly text: string;
-  readonly consumed: number;
-}
-
-/** latin1: one character a byte, so that bytes go through unchanged. */
-export const encodings = { cri: 'latin1', json: 'utf8', raw: 'latin1' } as const;
-
 /**
- * Turns bytes of a stream into lines of a log. What follows the last newline stays unconsumed while it may go on, up
- * to 16 KiB; at the end of the stream it is a line, too. `time`: RFC 3339 with nanoseconds.
+ * Appends lines of a stream to `out`. What follows the last newline stays unconsumed while it may go on, up to 16 KiB; at
+ * the end of the stream it is a line, too. `time`: RFC 3339 with nanoseconds. @returns how many of the bytes `out` has now
  */
 export type Formatter = (
   bytes: Buffer,
   stream: 'stdout' | 'stderr',
   time: string,
   atEnd: boolean,
-) => Formatted;
+  out: LineBuffer,
+) => number;
 
-/** Makes one log line of a piece of the stream (no newline in it); `complete` when the line ends with it. */
-type Line = (piece: string, complete: boolean) => string;
+/** Appends one log line for the bytes from `start` to `end` (no newline in them); `complete` when the line ends with them. */
+type Line = (start: number, end: number, complete: boolean) => void;
 
 const newline = 10;
 
 /** Kubernetes' format: `<time> <stream> F|P <text>`, P when the line goes on in the next one. Bytes go through unchanged. */
-const criLines: Formatter = (bytes, stream, time, atEnd) => {
+const criLines: Formatter = (bytes, stream, time, atEnd, out) => {
   const full = `${time} ${stream} F `;
   const partial = `${time} ${stream} P `;
-  const whole = bytes.lastIndexOf(newline) + 1;
-  if (whole > 0 && !hasLongLine(bytes, whole)) {
-    // By far the most common: nothing but lines that fit.
-    const body = bytes.toString('latin1', 0, whole - 1).replaceAll('\n', `\n${full}`);
-    const rest = cutLines(bytes.subarray(whole), atEnd, criLine);
-    return { text: `${full}${body}\n${rest.text}`, consumed: whole + rest.consumed };
-  }
-  return cutLines(bytes, atEnd, criLine);
-
-  function criLine(piece: string, complete: boolean): string {
-    return `${complete ? full : partial}${piece}\n`;
-  }
+  const whole = wholeLines(bytes);
+  if (whole > 0)
+    out.text(`${full}${bytes.toString('latin1', 0, whole - 1).replaceAll('\n', `\n${full}`)}\n`, 'latin1');
+  return cutLines(bytes, whole, atEnd, (start, end, complete) => {
+    out.text(complete ? full : partial, 'latin1');
+    out.copy(bytes, start, end);
+    out.text('\n', 'latin1');
+  });
 };
 
 /** Docker's format: `{"log":"text\n","stream":"stdout","time":"…"}`, no newline in a piece that goes on. */
-const jsonLines: Formatter = (bytes, stream, time, atEnd) => {
+const jsonLines: Formatter = (bytes, stream, time, atEnd, out) => {
   const close = `,"stream":"${stream}","time":"${time}"}\n`;
-  const jsonLine = (text: string, complete: boolean): string =>
-    `{"log":${JSON.stringify(complete ? `${text}\n` : text)}${close}`;
-  const whole = bytes.lastIndexOf(newline) + 1;
-  if (whole === 0 || hasLongLine(bytes, whole))
-    return cutLines(bytes, atEnd, (piece, complete) =>
-      jsonLine(Buffer.from(piece, 'latin1').toString(), complete),
-    );
   let text = '';
-  for (const line of bytes.toString('utf8', 0, whole - 1).split('\n')) text += jsonLine(line, true);
-  const rest = jsonLines(bytes.subarray(whole), stream, time, atEnd);
-  return { text: text + rest.text, consumed: whole + rest.consumed };
+  const add = (piece: string, complete: boolean): void => {
+    text += `{"log":${JSON.stringify(complete ? `${piece}\n` : piece)}${close}`;
+  };
+  const whole = wholeLines(bytes);
+  if (whole > 0) for (const line of bytes.toString('utf8', 0, whole - 1).split('\n')) add(line, true);
+  const consumed = cutLines(bytes, whole, atEnd, (start, end, complete) =>
+    add(bytes.toString('utf8', start, end), complete),
+  );
+  out.text(text, 'utf8');
+  return consumed;
 };
 
-const rawBytes: Formatter = (bytes) => ({ text: bytes.toString('latin1'), consumed: bytes.length });
+const rawBytes: Formatter = (bytes, _stream, _time, _atEnd, out) => {
+  out.copy(bytes, 0, bytes.length);
+  return bytes.length;
+};
 
 export const formatters: Readonly<Record<LogFormat, Formatter>> = {
   cri: criLines,
@@ -70,33 +62,38 @@ export const formatters: Readonly<Record<LogFormat, Formatter>> = {
   raw: rawBytes,
 };
 
-/** Whether a line within the first `end` bytes is longer than a log line may be. */
-function hasLongLine(bytes: Buffer, end: number): boolean {
+/**
+ * Where the last line ends, if nothing before it needs to be cut: by far the most common, and faster told all at once
+ * than line by line; 0 otherwise.
+ */
+function wholeLines(bytes: Buffer): number {
+  const end = bytes.lastIndexOf(newline) + 1;
   for (let at = 0; at < end; ) {
     const next = bytes.lastIndexOf(newline, Math.min(at + maxLineBytes, end - 1)) + 1;
-    if (next <= at) return true;
+    if (next <= at) return 0;
     at = next;
   }
-  return false;
+  return end;
 }
 
-function cutLines(bytes: Buffer, atEnd: boolean, line: Line): Formatted {
-  let text = '';
-  let at = 0;
+/** Lines from `at` on, no longer than a log line may be. @returns where what is not told yet begins */
+function cutLines(bytes: Buffer, from: number, atEnd: boolean, line: Line): number {
+  let at = from;
   for (;;) {
     const next = bytes.indexOf(newline, at);
     const end = next === -1 ? bytes.length : next;
     while (end - at > maxLineBytes || (next === -1 && end - at === maxLineBytes)) {
       const cut = at + wholeCharacters(bytes, at, at + maxLineBytes);
-      text += line(bytes.toString('latin1', at, cut), false);
+      line(at, cut, false);
       at = cut;
     }
     if (next === -1) break;
-    text += line(bytes.toString('latin1', at, next), true);
+    line(at, next, true);
     at = next + 1;
   }
-  if (!atEnd || at === bytes.length) return { text, consumed: at };
-  return { text: text + line(bytes.toString('latin1', at), true), consumed: bytes.length };
+  if (!atEnd || at === bytes.length) return at;
+  line(at, bytes.length, true);
+  return bytes.length;
 }
 
 /** Length of a piece that does not end within a UTF-8 character; all of it where the bytes are none. */

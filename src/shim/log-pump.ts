@@ -1,4 +1,5 @@
 import { pollReadable } from '../sys/ffi.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { LogFile } from './log-file.ts';
 import { formatters, nowNano } from './log-lines.ts';
 import type { LogRequest } from './log-request.ts';
@@ -6,9 +7,11 @@ import { LogState } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
 /** Most that is taken at a time; less where files are to be put aside at a size. */
-const batchBytes = 64 * 1024;
+const batchBytes = 128 * 1024;
 const minBatchBytes = 4096;
 const pauseMs = 1000;
+/** One batch at a time is written, of whatever log. */
+const lines = new LineBuffer();
 /** Batches of one stream before others have their turn. */
 const turn = 4;
 
@@ -98,14 +101,11 @@ export class LogPump implements Disposable {
   }
 
   #write(stream: LogStream, atEnd: boolean): void {
-    const { text, consumed } = formatters[this.#request.format](
-      stream.pending,
-      stream.name,
-      nowNano(),
-      atEnd,
-    );
+    lines.clear();
+    const format = formatters[this.#request.format];
+    const consumed = format(stream.pending, stream.name, nowNano(), atEnd, lines);
     if (consumed === 0) return;
-    this.#file.append(text);
+    this.#file.append(lines.bytes);
     stream.consume(consumed);
     this.#commit();
     stream.trim();

@@ -12,6 +12,7 @@ import { adaptSpec } from './adapt-spec.ts';
 import { readFlat, readNumber } from './cgroup-files.ts';
 import { EventLog } from './event-log.ts';
 import { checkIdentifier } from './identifier.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { formatters, maxLineBytes, nowNano } from './log-lines.ts';
 import { metricsV2 } from './metrics-v2.ts';
 import { lastLoggedError, readPidFile } from './oci-runtime.ts';
@@ -58,14 +59,13 @@ test('a question for events ends when its asker is gone', async () => {
 /** As the log worker does it: what is not consumed comes again with the next chunk. */
 function formatted(format: 'cri' | 'json', chunks: Buffer[]): string {
   let pending: Buffer = Buffer.alloc(0);
-  let out = '';
+  const out = new LineBuffer();
   for (const chunk of [...chunks, undefined]) {
     pending = Buffer.concat([pending, chunk ?? Buffer.alloc(0)]);
-    const { text, consumed } = formatters[format](pending, 'stdout', 'T', chunk === undefined);
-    out += text;
+    const consumed = formatters[format](pending, 'stdout', 'T', chunk === undefined, out);
     pending = pending.subarray(consumed);
   }
-  return out;
+  return out.bytes.toString(format === 'cri' ? 'latin1' : 'utf8');
 }
 
 test('lines of a stream come out as Docker’s JSON, whole characters only', () => {

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { messageOf } from '../../errors/error.ts';
+import { LineBuffer } from '../line-buffer.ts';
 import { LogFile } from '../log-file.ts';
 import { formatters, nowNano } from '../log-lines.ts';
 import { type LogTarget, parseLogTarget } from '../log-request.ts';
@@ -12,6 +13,9 @@ const streams = [
   ['stdout', 3],
   ['stderr', 4],
 ] as const;
+
+/** One chunk at a time is written. */
+const lines = new LineBuffer();
 
 /** @param uri `cri:///path` or `json:///path`, as berth-shim takes them */
 function write(uri: string): void {
@@ -26,9 +30,10 @@ function follow(file: LogFile, { format }: LogTarget, name: 'stdout' | 'stderr',
   let pending: Buffer = Buffer.alloc(0);
   const put = (chunk: Buffer, atEnd: boolean): void => {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    const { text, consumed } = formatters[format](pending, name, nowNano(), atEnd);
+    lines.clear();
+    const consumed = formatters[format](pending, name, nowNano(), atEnd, lines);
     pending = pending.subarray(consumed);
-    if (text !== '') file.append(text);
+    if (consumed > 0) file.append(lines.bytes);
     if (file.isLong) file.rotate();
   };
   const socket = new Socket({ fd, readable: true, writable: false });
