@@ -80,6 +80,9 @@ export class ContainerRecords implements ContainerStore {
       const paths = fieldPaths.length === 0 ? replaceable : fieldPaths;
       const changed = paths.reduce<NewContainer>(applyPath(change), current);
       validate(changed, 'update failed validation');
+      // Only here, as in containerd: one that was made without waits for an update that brings it.
+      if (changed.spec === undefined)
+        throw invalidArgument('update failed validation: container.Spec must be set: invalid argument');
       const updated = stored(changed, current.createdAt, new Date());
       this.#put(tx, namespace, updated);
       publishAfter(this.#records, tx, ctx, updatedEvent(updated));

@@ -2,7 +2,7 @@ import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt';
 import type { StateResponse } from '../gen/containerd/task/v3/task_pb.ts';
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import type { ShimTask } from '../rpc/ttrpc-shim.ts';
-import type { TaskExit, TaskState, TaskStatus } from './task.ts';
+import { notYet, type TaskExit, type TaskState, type TaskStatus } from './task.ts';
 
 const statuses = new Map<number, TaskStatus>([
   [Status.CREATED, 'created'],
@@ -50,5 +50,5 @@ export function stateOfListed(task: ShimTask): TaskState {
 
 export const exitOf = (exit: { exitStatus: number; exitedAt?: Timestamp | undefined }): TaskExit => ({
   exitStatus: exit.exitStatus,
-  exitedAt: exit.exitedAt === undefined ? new Date(0) : timestampDate(exit.exitedAt),
+  exitedAt: exit.exitedAt === undefined ? notYet : timestampDate(exit.exitedAt),
 });

@@ -30,6 +30,9 @@ export interface TaskExit {
 }
 
 /** What is left of a process that was deleted. */
+/** Go's zero time, which containerd sends for a process that has not ended: clients ask `ExitTime.IsZero()`. */
+export const notYet = new Date('0001-01-01T00:00:00Z');
+
 export interface DeletedTask extends TaskExit {
   readonly pid: number;
 }

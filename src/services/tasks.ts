@@ -13,7 +13,7 @@ import type { ContainerStore } from '../metadata/container-store.ts';
 import type { Any } from '../oci/any.ts';
 import { toAny, typeNameOf } from '../rpc/any.ts';
 import type { ServiceBinding, ServiceImpl } from '../rpc/service.ts';
-import type { DeletedTask, NewTask, TaskState, TaskStatus } from '../runtime/task.ts';
+import { type DeletedTask, type NewTask, notYet, type TaskState, type TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
 import type { CheckpointFiles } from '../transfer/checkpoint/checkpoint-files.ts';
 import { fromWireDescriptor, toWireDescriptor } from './descriptor-wire.ts';
@@ -205,9 +205,6 @@ const statusToWire = {
   paused: Status.PAUSED,
   pausing: Status.PAUSING,
 } as const satisfies Record<TaskStatus, Status>;
-
-/** Go's zero time, which containerd sends for a process that has not ended: clients ask `ExitTime.IsZero()`. */
-const notYet = new Date('0001-01-01T00:00:00Z');
 
 /** `id` is the exec's, or the container's for its first process. */
 function stateToWire({ execId, status, exitedAt, ...state }: TaskState) {

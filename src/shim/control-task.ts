@@ -47,7 +47,7 @@ function change(
 ): Promise<void> {
   const { init, runtime, request } = task;
   return init.exclusive(async () => {
-    if (init.status !== from) throw failedPrecondition(`cannot ${verb} a ${init.status} container`);
+    if (init.status !== from) throw failedPrecondition(refusal(verb, init.status));
     task.beforeChange();
     await runtime[verb](request.id);
     init.status = to;
@@ -55,10 +55,16 @@ function change(
   });
 }
 
-/** `resources`: JSON of the runtime specification's LinuxResources. @throws not_found (has ended) */
+/** In the words of containerd's shim. */
+function refusal(verb: string, status: ProcessStatus): string {
+  if (status === 'created') return `cannot ${verb} task in created state`;
+  return `cannot ${verb} a ${status} ${status === 'running' ? 'process' : 'container'}`;
+}
+
+/** `resources`: JSON of the runtime specification's LinuxResources. @throws failed_precondition (has ended) */
 export function updateTask({ init, runtime, request }: Task, resources: string): Promise<void> {
   return init.exclusive(async () => {
-    if (init.status === 'stopped') throw alreadyFinished();
+    if (init.status === 'stopped') throw failedPrecondition('cannot update a stopped container');
     const file = join(request.bundle, 'resources.json');
     writeFileSync(file, resources, { mode: 0o600 });
     await runtime.update(request.id, file);

@@ -13,7 +13,7 @@ const killedExitMs = 10_000;
 export async function deleteTask(task: Task): Promise<ProcessExit> {
   const { init, request } = task;
   if (init.status === 'running' || init.status === 'paused' || init.status === 'creating')
-    throw failedPrecondition(`cannot delete a ${init.status} process`);
+    throw failedPrecondition(`failed to delete task: cannot delete a ${init.status} process`);
   const wasCreated = init.status === 'created';
   await deleteFromRuntime(task);
   if (wasCreated && init.pid !== 0) await init.wait(AbortSignal.timeout(killedExitMs));
