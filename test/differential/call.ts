@@ -17,7 +17,7 @@ export interface Call {
 }
 
 /** A call that takes several, because it needs what another made on the same side. */
-export type Perform = (side: Side, namespace: string) => Promise<unknown[]>;
+export type Perform = (side: Side, namespace: string, requests: readonly object[]) => Promise<unknown[]>;
 
 /** What came back: the messages until the end or the error. */
 export interface Answer {
@@ -33,7 +33,7 @@ export interface Maker {
   /** How often it is chosen, against the others. */
   readonly weight: number;
   readonly make: (world: World) => readonly object[];
-  readonly perform?: (world: World) => Perform;
+  readonly perform?: Perform;
 }
 
 type Input<S extends DescService, M extends keyof S['method']> = S['method'][M] extends {
@@ -66,7 +66,7 @@ export async function answerOf(side: Side, call: Call): Promise<Answer> {
   const streams = desc.methodKind === 'bidi_streaming' || desc.methodKind === 'client_streaming';
   try {
     if (call.perform !== undefined) {
-      const performed = await call.perform(side, options.namespace ?? '');
+      const performed = await call.perform(side, options.namespace ?? '', requests);
       return { messages: performed.map((message) => normalise(message, side)), code: 0, text: '' };
     }
     const sent = requests.map((request) => localise(request, side));

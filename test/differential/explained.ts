@@ -1,46 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
-import { fromBinary } from '@bufbuild/protobuf';
-import { isIdentifier } from '../../src/async/identifier.ts';
-import { ImageStoreSchema } from '../../src/gen/containerd/types/transfer/transfer_pb.ts';
+import {
+  bothFail,
+  bothSucceed,
+  type Explained,
+  type Fields,
+  sameButWords,
+  told,
+  without,
+} from './answers.ts';
 import type { Answer, Call } from './call.ts';
-import { extensionKeys, sizeByRef } from './world.ts';
-
-/** A difference that is meant; docs/compatibility.md tells it in the same words. */
-export interface Explained {
-  readonly why: string;
-  readonly covers: (call: Call, berth: Answer, containerd: Answer) => boolean;
-}
-
-const words =
-  /(?:: )?\b(?:invalid argument|not found|already exists|failed precondition|out of range|unavailable|aborted|not implemented|resource exhausted|permission denied)$/;
-
-/** A text without the words that only repeat the code, at either end. */
-function bare(text: string): string {
-  let rest = text.replace(/^invalid argument: /, '');
-  for (let shorter = rest.replace(words, ''); shorter !== rest; shorter = rest.replace(words, ''))
-    rest = shorter;
-  return rest;
-}
-
-const sameButWords = (berth: Answer, containerd: Answer): boolean =>
-  (berth.code === containerd.code || (berth.code !== 0 && containerd.code === 2)) &&
-  isDeepStrictEqual(berth.messages, containerd.messages) &&
-  bare(berth.text) === bare(containerd.text);
-
-const bothFail = (berth: Answer, containerd: Answer): boolean => berth.code !== 0 && containerd.code !== 0;
-const bothSucceed = (berth: Answer, containerd: Answer): boolean => berth.code === 0 && containerd.code === 0;
-
-/** Both fail with the same code, and containerd's words match. */
-const told = (berth: Answer, containerd: Answer, pattern: RegExp): boolean =>
-  berth.code === containerd.code && berth.code !== 0 && pattern.test(containerd.text);
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** The answers without the named fields. */
-const without = (messages: readonly unknown[], ...names: string[]): Fields[] =>
-  messages.map((message) =>
-    Object.fromEntries(Object.entries(message as Fields).filter(([name]) => !names.includes(name))),
-  );
+import { explainedTasks } from './explained-tasks.ts';
+import { bare } from './words.ts';
 
 /** Activations without more of what was mounted than its type. */
 const withoutMounts = (messages: readonly unknown[]): unknown =>
@@ -48,8 +18,34 @@ const withoutMounts = (messages: readonly unknown[]): unknown =>
     value?.mountPoint === undefined ? value : { ...value, mount: value.mount?.type },
   );
 
+const inodesOf = ({ messages: [usage] }: Answer): number => Number((usage as Fields).inodes ?? 0);
+
+/** The mounts as they were before one layer more lay beneath them: without any, the directory itself. */
+const withoutLowest = (messages: readonly unknown[]): unknown => {
+  const [
+    {
+      mounts: [mount],
+    } = { mounts: [] },
+  ] = messages as { mounts: { options: string[] }[] }[];
+  const options = mount?.options ?? [];
+  const lower = options.find((option) => option.startsWith('lowerdir='));
+  if (lower === 'lowerdir=<path>')
+    return [{ mounts: [{ type: 'bind', target: '', options: ['rbind', 'rw'] }] }];
+  return [
+    {
+      mounts: [
+        {
+          ...mount,
+          options: options.map((option) => (option === lower ? lower.replace(':<path>', '') : option)),
+        },
+      ],
+    },
+  ];
+};
+
 /** Every difference that is meant. The first that covers one explains it. */
 export const explained: readonly Explained[] = [
+  ...explainedTasks,
   {
     why: 'Every message ends with the words of its error kind, once; containerd leaves them out or doubles them in places (clients show both alike), and says UNKNOWN for some.',
     covers: (_, berth, containerd) => sameButWords(berth, containerd),
@@ -149,6 +145,36 @@ export const explained: readonly Explained[] = [
       ),
   },
   {
+    why: 'A namespace that has no sandbox any more has none of their buckets either; in containerd they stay.',
+    covers: ({ method }, berth, containerd) =>
+      /^Store[.](?:Get|Update|Delete)$/.test(method) &&
+      berth.text === 'no sandbox buckets: not found' &&
+      told(berth, containerd, /^(?:failed to delete sandbox|bucket) ".*(?:not found)$/s),
+  },
+  {
+    why: 'An active snapshot that a layer was applied to is mounted above the file of that layer (decisions/0006); in containerd its files are in the upper directory.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Snapshots.Mounts' &&
+      bothSucceed(berth, containerd) &&
+      isDeepStrictEqual(withoutLowest(berth.messages), containerd.messages),
+  },
+  {
+    why: 'A message of containerd that begins or ends with a space does not arrive over HTTP/2.',
+    covers: (_, berth, containerd) =>
+      berth.code === containerd.code &&
+      berth.code !== 0 &&
+      containerd.text === '' &&
+      / $/.test(bare(berth.text)),
+  },
+  {
+    why: 'Usage of a snapshot that a layer was applied to is that of the file of the layer (decisions/0006), whiteouts and all.',
+    covers: ({ method, requests: [request] }, berth, containerd) =>
+      method === 'Snapshots.Usage' &&
+      (request as Fields).snapshotter === 'overlayfs' &&
+      bothSucceed(berth, containerd) &&
+      inodesOf(berth) === inodesOf(containerd) + 1,
+  },
+  {
     why: 'Statuses of ingests tell the expected digest, too.',
     covers: ({ method }, berth, containerd) =>
       /^Content[.](?:Status|ListStatuses)$/.test(method) &&
@@ -209,127 +235,3 @@ export const explained: readonly Explained[] = [
 
 export const explanationOf = (call: Call, berth: Answer, containerd: Answer): Explained | undefined =>
   explained.find(({ covers }) => covers(call, berth, containerd));
-
-/** A call after which the two hold different things; it is not made. */
-interface Avoided {
-  readonly why: string;
-  readonly covers: (method: string, requests: readonly Fields[], namespace: string) => boolean;
-}
-
-const isDigestOrNone = (text: unknown): boolean =>
-  text === undefined || /^(?:sha256:[0-9a-f]{64})?$/.test(String(text));
-const isNegative = (value: unknown): boolean => typeof value === 'bigint' && value < 0n;
-const extensionsOf = ({ container }: Fields): string =>
-  Object.keys(((container ?? {}) as Fields).extensions ?? {})
-    .sort()
-    .join();
-const everyExtension = extensionKeys.toSorted().join();
-const isFar = (time: unknown): boolean =>
-  Math.abs(Number(((time ?? {}) as { seconds?: bigint }).seconds ?? 0)) > 8.64e12;
-
-const mountTypesOf = ({ mounts = [] }: Fields): string[] =>
-  (mounts as Fields[]).map(({ type }) => String(type));
-const whole = ({ sandbox = {} }: Fields): boolean => {
-  const { runtime, spec } = sandbox as { runtime?: Fields; spec?: unknown };
-  return runtime?.options !== undefined && spec !== undefined;
-};
-const sandboxExtensionsOf = ({ sandbox = {} }: Fields): string => extensionsOf({ container: sandbox });
-
-function namesItself(destination: unknown): boolean {
-  const { typeUrl, value } = (destination ?? {}) as { typeUrl?: string; value?: Uint8Array };
-  if (typeUrl !== ImageStoreSchema.typeName || value === undefined) return false;
-  const { name, extraReferences } = fromBinary(ImageStoreSchema, value);
-  return extraReferences.some((reference) => reference.name === name && !reference.addDigest);
-}
-
-export const avoided: readonly Avoided[] = [
-  {
-    why: 'Activating mounts of which the last that is made here was transformed works; containerd 2.3.4 dies of it and leaves half of it behind.',
-    covers: (method, [request = {}]) =>
-      method === 'Mounts.Activate' &&
-      request.temporary === true &&
-      mountTypesOf(request).some((type) => /^(?:format|mkfs|mkdir)[/]/.test(type)),
-  },
-  {
-    why: 'Store.Update of sandboxes takes away what it is not given; containerd keeps extensions, specification and options of the runtime.',
-    covers: (method, [request = {}]) =>
-      (method === 'Store.Update' && (!whole(request) || sandboxExtensionsOf(request) !== everyExtension)) ||
-      (method === 'Store.Create' && !['', everyExtension].includes(sandboxExtensionsOf(request))),
-  },
-  {
-    why: 'Events.Forward wants an identifier as the namespace of the caller, too, as everything does; containerd looks at that of the event only.',
-    covers: (method, _, namespace) => method === 'Events.Forward' && !isIdentifier(namespace),
-  },
-  {
-    why: 'A further name of an image that is its own name is that image; containerd lets it expire and refer back to itself.',
-    covers: (method, [request = {}]) => method === 'Transfer.Transfer' && namesItself(request.destination),
-  },
-  {
-    why: 'A write that starts from a blob of another namespace begins with its bytes, is listed, and starts over at offset 0; containerd lists none and adds to the bytes.',
-    covers: (method, _, namespace) => method === 'Content.Write' && namespace !== 'alpha',
-  },
-  {
-    why: 'Namespaces.* do not look at the namespace of the caller in containerd; here it must be an identifier as everywhere.',
-    covers: (method, _, namespace) => method.startsWith('Namespaces.') && !isIdentifier(namespace),
-  },
-  {
-    why: 'Times before the year -271821 or after 275760 are refused.',
-    covers: (_, [request = {}]) =>
-      isFar(request.sourceDateEpoch) || isFar(((request.envelope ?? {}) as Fields).timestamp),
-  },
-  {
-    why: 'The ingests of a deleted namespace are gone; in containerd those of the next namespace of that name find their bytes.',
-    covers: (method, [request = {}]) => method === 'Namespaces.Delete' && request.name === 'alpha',
-  },
-  {
-    why: 'A snapshot is never its own parent; containerd makes it so, and hangs at the next call.',
-    covers: (method, [request = {}]) =>
-      method === 'Snapshots.Commit' && request.parent !== undefined && request.parent === request.name,
-  },
-  {
-    why: 'Labels of leases are as long as others; containerd takes them at any length.',
-    covers: (method, [request = {}]) =>
-      method === 'Leases.Create' &&
-      Object.entries(request.labels ?? {}).some((pair) => pair.join('').length > 4096),
-  },
-  {
-    why: 'Ids of leases that the daemon makes up are sorted by chance.',
-    covers: (method, [request = {}]) => method === 'Leases.Create' && !request.id,
-  },
-  {
-    why: 'Content.Write takes no negative offset and no expected digest that is none; containerd writes on without a check.',
-    covers: (method, requests) =>
-      method === 'Content.Write' &&
-      requests.some(
-        ({ offset, expected, total }) => isNegative(offset) || isNegative(total) || !isDigestOrNone(expected),
-      ),
-  },
-  {
-    why: 'An ingest that is opened again with another total starts empty; containerd starts at 0 and leaves the old bytes behind the new ones.',
-    covers: (method, [first = {}]) =>
-      method === 'Content.Write' &&
-      first.total !== undefined &&
-      first.total !== sizeByRef.get(String(first.ref)),
-  },
-  {
-    why: 'Containers.Update replaces extensions; containerd only adds to them.',
-    covers: (method, [request = {}]) =>
-      (method === 'Containers.Update' && extensionsOf(request) !== everyExtension) ||
-      (method === 'Containers.Create' && !['', everyExtension].includes(extensionsOf(request))),
-  },
-  {
-    why: 'Which plug-ins there are is told by a table of its own: nothing is asked that would list them.',
-    covers: (method, [request = {}]) =>
-      method === 'Introspection.Plugins' &&
-      !((request.filters ?? []) as readonly string[]).some((filter) => filter !== ''),
-  },
-  {
-    why: 'Namespaces.Update makes only namespaces whose name is an identifier.',
-    covers: (method, [request = {}]) =>
-      method === 'Namespaces.Update' &&
-      !isIdentifier(String(((request.namespace ?? {}) as Fields).name ?? '')),
-  },
-];
-
-export const isAvoided = ({ method, requests, options: { namespace = '' } }: Call): boolean =>
-  avoided.some(({ covers }) => covers(method, requests as readonly Fields[], namespace));

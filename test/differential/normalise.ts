@@ -1,3 +1,6 @@
+import { basename } from 'node:path';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { OptionsSchema } from '../../src/gen/containerd/runc/v1/runc_pb.ts';
 import type { Side } from './sides.ts';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -13,21 +16,44 @@ const masks: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT[\d:.]+Z?/g, '<time>'],
 ];
 
-/** What stands for a side's own directory in requests. */
+/** What stands for a side's own directory in requests, and for its last name alone. */
 const placeholder = '<dir>';
+const namePlaceholder = '<name>';
 
 /** A request as one side gets it: with its own directory. */
 export function localise(value: unknown, side: Side): unknown {
-  if (typeof value === 'string') return value.replaceAll(placeholder, side.dir);
+  if (typeof value === 'string') return localiseText(value, side);
   if (value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((item) => localise(item, side));
   if (typeof value !== 'object' || value === null) return value;
+  if (isAny(value)) return inAny(value, (text) => localiseText(text, side));
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, localise(field, side)]));
+}
+
+const localiseText = (text: string, { dir }: Side): string =>
+  text.replaceAll(placeholder, dir).replaceAll(namePlaceholder, basename(dir));
+
+interface Any {
+  readonly typeUrl: string;
+  readonly value: Uint8Array<ArrayBuffer>;
+}
+
+const isAny = (value: object): value is Any =>
+  'typeUrl' in value && 'value' in value && value.value instanceof Uint8Array;
+
+/** The same with other texts inside, where its type may name places: options of the runtime, and JSON. */
+function inAny({ typeUrl, value }: Any, changed: (text: string) => string): Any {
+  if (typeUrl === OptionsSchema.typeName) {
+    const options = fromBinary(OptionsSchema, value);
+    return { typeUrl, value: toBinary(OptionsSchema, { ...options, root: changed(options.root) }) };
+  }
+  if (!typeUrl.startsWith('types.containerd.io/')) return { typeUrl, value };
+  return { typeUrl, value: Buffer.from(changed(Buffer.from(value).toString())) };
 }
 
 /** A text of an answer, without what may differ. */
 export function normaliseText(text: string, { dir }: Side): string {
-  const here = text.replaceAll(dir, placeholder);
+  const here = text.replaceAll(dir, placeholder).replaceAll(basename(dir), namePlaceholder);
   return masks.reduce((masked, [pattern, mask]) => masked.replaceAll(pattern, mask), here);
 }
 
@@ -39,6 +65,10 @@ export function normalise(value: unknown, side: Side): Json {
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (Array.isArray(value)) return inOrder(value).map((item) => normalise(item, side));
+  if (isAny(value)) {
+    const { typeUrl, value: bytes } = inAny(value, (text) => normaliseText(text, side));
+    return normaliseFields({ typeUrl, value: bytes }, side);
+  }
   return normaliseFields(value as Readonly<Record<string, unknown>>, side);
 }
 
@@ -46,6 +76,7 @@ export function normalise(value: unknown, side: Side): Json {
 const own = new Set(['pid', 'mountPoint', 'bundle', 'address']);
 
 function normaliseFields(fields: Readonly<Record<string, unknown>>, side: Side): Json {
+  if (fields['@type'] === OptionsSchema.typeName) return normaliseOptions(fields, side);
   const type = fields.$typeName;
   if (type === 'google.protobuf.Timestamp') return fields.seconds === 0n ? 'no time' : '<time>';
   if (type === 'containerd.types.Mount') return normaliseMount(fields, side);
@@ -56,6 +87,12 @@ function normaliseFields(fields: Readonly<Record<string, unknown>>, side: Side):
   return Object.fromEntries(
     entries.map(([name, value]) => [name, own.has(name) ? '<own>' : normalise(value, side)]).sort(),
   );
+}
+
+/** Options of the runtime as an event shows them: bytes. */
+function normaliseOptions({ '@type': type, value }: Readonly<Record<string, unknown>>, side: Side): Json {
+  const bytes = Buffer.from(String(value), 'base64');
+  return normalise({ typeUrl: type, value: new Uint8Array(bytes) }, side);
 }
 
 /** Where layers lie is a daemon's own business: only how many there are is compared. */
@@ -78,10 +115,16 @@ const isDefault = (value: unknown): boolean =>
 
 const isEmptyMap = (value: object): boolean => !('$typeName' in value) && Object.keys(value).length === 0;
 
-/** Ingests come in the order of a directory. */
+/** What comes in the order of a directory or a map, and the field that tells its items apart. */
+const unordered: Readonly<Record<string, string>> = {
+  'containerd.services.content.v1.Status': 'ref',
+  'containerd.v1.types.Process': 'id',
+  'containerd.types.Metric': 'id',
+};
+
 function inOrder(items: readonly unknown[]): readonly unknown[] {
-  const refOf = (item: unknown): string => String((item as { ref?: string }).ref);
-  const areStatuses =
-    items.length > 1 && (items[0] as { $typeName?: string }).$typeName?.endsWith('content.v1.Status');
-  return areStatuses ? items.toSorted((a, b) => (refOf(a) < refOf(b) ? -1 : 1)) : items;
+  const name = unordered[String((items[0] as { $typeName?: string } | undefined)?.$typeName)];
+  if (name === undefined) return items;
+  const keyOf = (item: unknown): string => String((item as Record<string, unknown>)[name]);
+  return items.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }

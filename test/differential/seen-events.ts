@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { decodeEvent } from '../../src/client/index.ts';
@@ -10,12 +11,15 @@ import type { Side, Sides } from './sides.ts';
 /** The topic that marks where reading starts and ends. */
 const mark = { topic: '/test/mark', event: { typeUrl: 'test.Mark', value: new Uint8Array() } };
 
+const longestArrivalMs = 10_000;
+
 /** What a subscriber to everything sees on each side. */
 export class SeenEvents implements AsyncDisposable {
   readonly #sides: Sides;
   readonly #seen: readonly Seen[][] = [[], []];
   readonly #marks = [0, 0];
   readonly #failures: unknown[] = [];
+  readonly #arrivals = new EventEmitter();
   readonly #stop = new AbortController();
   readonly #reading: Promise<unknown>;
 
@@ -47,6 +51,22 @@ export class SeenEvents implements AsyncDisposable {
     return undefined;
   }
 
+  /** How many each side has delivered. */
+  get delivered(): readonly number[] {
+    return this.#seen.map(({ length }) => length);
+  }
+
+  /** Resolves when each side has delivered these after `from`; what is not there after ten seconds is missing. */
+  async arrived(expected: readonly ExpectedEvent[], from: readonly number[]): Promise<void> {
+    const signal = AbortSignal.timeout(longestArrivalMs);
+    const isHere = (events: readonly Seen[]): boolean =>
+      expected.every((wanted) => events.some((event) => isMatch(event, wanted)));
+    while (!this.#seen.every((events, n) => isHere(events.slice(from[n])))) {
+      if (signal.aborted || this.#failures.length > 0) return;
+      await once(this.#arrivals, 'arrival', { signal }).catch(() => undefined);
+    }
+  }
+
   /** Publishes marks until each side has delivered one more than before. */
   async #marked(count: number): Promise<void> {
     for (let tries = 0; this.#marks.some((marks) => marks < count); tries++) {
@@ -71,9 +91,11 @@ export class SeenEvents implements AsyncDisposable {
             topic,
             event: normalise(event && !isNothing(event) ? (decodeEvent(event) ?? event) : undefined, side),
           });
+        this.#arrivals.emit('arrival');
       }
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#failures.push(error);
+      this.#arrivals.emit('arrival');
     }
   }
 
@@ -92,6 +114,18 @@ interface Seen {
   readonly topic: string;
   readonly event: unknown;
 }
+
+/** An event that a call brings about. Its fields are those of the event. */
+export interface ExpectedEvent {
+  readonly namespace: string;
+  readonly topic: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+const isMatch = (seen: Seen, { namespace, topic, fields }: ExpectedEvent): boolean =>
+  seen.namespace === namespace &&
+  seen.topic === topic &&
+  Object.entries(fields).every(([name, value]) => (seen.event as Record<string, unknown>)[name] === value);
 
 /** A collection removes many things at once, in any order: neighbours among what it removes are sorted. */
 function inOrder(events: readonly Seen[]): Seen[] {

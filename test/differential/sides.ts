@@ -1,9 +1,12 @@
+import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DescService } from '@bufbuild/protobuf';
 import { Version } from '../../src/gen/containerd/services/version/v1/version_pb.ts';
 import { type CallOptions, type Channel, createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { TestContainerd } from '../kit/containerd.ts';
 import { startDaemon } from '../kit/daemon.ts';
+import { endTasks } from './end-tasks.ts';
 
 /** Method by local name, however it is called. */
 export type Methods = Readonly<Record<string, (request: unknown, options?: CallOptions) => unknown>>;
@@ -15,6 +18,8 @@ export interface Side {
   readonly dir: string;
   readonly channel: Channel;
   methods(service: DescService): Methods;
+  /** What one unary call answers. */
+  ask<T>(service: DescService, method: string, request: unknown, options: CallOptions): Promise<T>;
 }
 
 /** Collection happens only when a call asks for it, so that both daemons collect at the same places. */
@@ -43,11 +48,14 @@ export class Sides implements AsyncDisposable {
     const version = this.both[1].methods(Version).version;
     for (let tries = 0; ; tries++)
       try {
-        return void (await version?.({}));
+        await version?.({});
+        break;
       } catch (error) {
         if (tries > 200) throw error;
         await sleep(20);
       }
+    // At its start it forgets those that have ended.
+    await Promise.all(this.both.map(endTasks));
   }
 
   static async open(): Promise<Sides> {
@@ -55,13 +63,22 @@ export class Sides implements AsyncDisposable {
     const containerd = opened.use(new TestContainerd('2.3', config));
     await containerd.start();
     const berth = opened.use(await startDaemon({ config: `version = 3\n${config}`, logLevel: 'info' }));
+    for (const { dir } of [berth, containerd]) makeRootfs(join(dir, 'rootfs'));
     const both = [sideOf('berth', berth, opened), sideOf('containerd', containerd, opened)] as const;
     return new Sides(both, containerd, opened.move());
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#opened.disposeAsync();
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const side of this.both) await endTasks(side).catch(() => {});
+    await this.#opened.disposeAsync();
   }
+}
+
+/** Just enough for a container that sleeps, or runs a line of shell. */
+function makeRootfs(rootfs: string): void {
+  for (const name of ['bin', 'proc', 'dev', 'sys']) mkdirSync(join(rootfs, name), { recursive: true });
+  copyFileSync('/bin/busybox', join(rootfs, 'bin/busybox'));
+  for (const applet of ['sh', 'sleep']) symlinkSync('busybox', join(rootfs, 'bin', applet));
 }
 
 function sideOf(
@@ -76,5 +93,10 @@ function sideOf(
     known.set(service, client);
     return client;
   };
-  return { name, dir, channel, methods };
+  const ask = async <T>(service: DescService, method: string, request: unknown, options: CallOptions) => {
+    const call = methods(service)[method];
+    if (call === undefined) throw new Error(`no method ${method}`);
+    return (await call(request, options)) as T;
+  };
+  return { name, dir, channel, methods, ask };
 }

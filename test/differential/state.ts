@@ -25,7 +25,13 @@ export async function stateOf(side: Side): Promise<Map<string, string>> {
     add(namespace, 'image', fieldOf(await side.methods(Images).list?.({}, options), 'images'));
     add(namespace, 'lease', fieldOf(await side.methods(Leases).list?.({}, options), 'leases'));
     add(namespace, 'sandbox', fieldOf(await side.methods(Store).list?.({}, options), 'list'));
-    add(namespace, 'task', fieldOf(await side.methods(Tasks).list?.({}, options), 'tasks'));
+    const tasks = fieldOf(await side.methods(Tasks).list?.({}, options), 'tasks') as object[];
+    // containerd does not tell it.
+    add(
+      namespace,
+      'task',
+      tasks.map((task) => ({ ...task, containerId: '' })),
+    );
     add(
       namespace,
       'mount',

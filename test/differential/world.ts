@@ -60,6 +60,10 @@ const names = {
   snapshot: series('s', 8),
   sandbox: series('pod', 3),
   mount: series('m', 4),
+  /** Containers that run: the last one ends by itself. */
+  task: series('t', 3),
+  /** Further processes of those: the last one ends by itself. */
+  exec: series('e', 2),
 } as const satisfies Record<string, readonly string[]>;
 
 const labelKeys = ['a', 'b', 'a.b', 'x y', 'containerd.io/gc.root', 'ü', 'Upper/Case'];
