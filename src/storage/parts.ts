@@ -1,5 +1,6 @@
 import type { Context } from '../async/context.ts';
 import type { Containers } from '../containers/containers.ts';
+import type { ContentReader } from '../content/store.ts';
 import type { Metadata } from '../metadata/metadata.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { DiffId } from '../oci/digest.ts';
@@ -14,15 +15,8 @@ export interface StorageParts {
   readonly tasks: TaskList;
   /** The bytes of a blob out of the repository of an image, as `host/path`. */
   readonly fetch: (ctx: Context, repository: string, descriptor: Descriptor) => AsyncIterable<Uint8Array>;
-  /** Unpacks a blob to a layer file. @throws data_loss (another layer than it is to be) */
-  readonly rebuildLayer: (ctx: Context, layer: LayerToRebuild) => Promise<void>;
-}
-
-/** A layer file to make out of a blob. */
-export interface LayerToRebuild {
-  readonly source: { readonly path: string } | AsyncIterable<Uint8Array>;
-  readonly target: Pick<LayerFileTarget, 'path' | 'lower' | 'lowest'>;
-  readonly isIt: (diffId: DiffId) => boolean;
+  /** Unpacks a blob to a layer file, which is not adopted. @returns which layer it is */
+  readonly rebuildLayer: (ctx: Context, from: ContentReader, target: LayerFileTarget) => Promise<DiffId>;
 }
 
 /** The tasks of the context's namespace. */

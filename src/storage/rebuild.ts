@@ -60,8 +60,8 @@ async function unpack(
   const blob = row.blob ?? labelled(metadata.db, row.namespace, isIt);
   if (blob === undefined) throw notFound('no blob of it is here: remove its image and pull it again');
   await using reader = await metadata.bytes.blobs.open(parseDigest(blob));
-  const { path } = reader;
-  await rebuildLayer(ctx, { source: path === undefined ? reader.stream() : { path }, target, isIt });
+  const diffId = await rebuildLayer(ctx, reader, target);
+  if (!isIt(diffId)) throw dataLoss(`its blob unpacks to another layer: ${diffId}`);
 }
 
 /** The blob that says of itself that it unpacks to this layer. */

@@ -35,7 +35,8 @@ export async function writeLayer(find: FindApplyTarget, wanted: LayerToWrite): P
   return { ...written, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-function sourceOf({ from }: LayerToWrite): ApplyRequest['source'] {
+/** How a worker gets at the bytes best. */
+export function sourceOf(from: LayerToWrite['from']): ApplyRequest['source'] {
   if ('grown' in from) return from;
   const { path } = from;
   return path === undefined ? from.stream() : { path };
@@ -47,7 +48,7 @@ async function writeFile(target: ApplyTarget, wanted: LayerToWrite): Promise<Wri
   const { layer } = target;
   if (layer === undefined) return undefined;
   const { path: layerFile, lower, lowest } = layer;
-  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted), to: { layerFile, lowest } });
+  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted.from), to: { layerFile, lowest } });
   if (applied.unfinished !== undefined && applied.unfinished.links.length > 0) return undefined;
   if (lower.length > 0 && !(await complete(layer, applied, lower))) return undefined;
   const unfinished = lowest || lower.length > 0 ? undefined : applied.unfinished;
@@ -80,7 +81,7 @@ async function complete(
 
 async function writeFiles(target: ApplyTarget, wanted: LayerToWrite): Promise<Written> {
   await target[Symbol.asyncDispose]();
-  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted), to: target.mounts });
+  const applied = await applyLayer({ ...wanted, source: sourceOf(wanted.from), to: target.mounts });
   return {
     ...applied,
     async finish(lower) {

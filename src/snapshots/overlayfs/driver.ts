@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { chown, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Log, silentLog } from '../../async/context.ts';
+import { silentLog } from '../../async/context.ts';
 import { failedPrecondition, invalidArgument } from '../../errors/error.ts';
 import { verifyLayerFile } from '../../layers/erofs/layer-file.ts';
 import { withTempMount } from '../../sys/temp-mount.ts';
@@ -9,7 +9,6 @@ import type { ApplyTarget } from '../apply-target.ts';
 import { diskUsage } from '../disk-usage.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../driver.ts';
 import { ensureDirectory, ensureDirectoryLike } from '../ensure-directory.ts';
-import type { LayerMode } from '../layer-mode.ts';
 import type { RebuildTarget } from '../rebuild-target.ts';
 import type { Mount, SnapshotUsage } from '../snapshotter.ts';
 import { Bodies } from './bodies.ts';
@@ -22,44 +21,15 @@ import { LayerLinks } from './layer-links.ts';
 import { LayerMounts } from './layer-mounts.ts';
 import { LayerStack } from './layer-stack.ts';
 import { type LayerSupport, probeLayers } from './layer-support.ts';
-import { MappedMounts, whyNoIdMaps } from './mapped-mounts.ts';
+import { MappedMounts } from './mapped-mounts.ts';
+import type { OverlayDriverOptions } from './options.ts';
 import { overlayMounts } from './overlay-mounts.ts';
+import { findOwners, type Owners } from './owners.ts';
 import { forgetLimit, limitSnapshot } from './quotas.ts';
 import { SnapshotPaths } from './snapshot-paths.ts';
 
-export interface OverlayDriverOptions {
-  /** Directory for everything of this driver; made when missing, mode 0700. */
-  readonly root: string;
-  /**
-   * Directory for mounted layers; made when missing, mode 0700. Short, because each layer's path goes into overlay
-   * options. Default `<root>/layers`.
-   */
-  readonly layers?: string;
-  /** How layers that are applied to an empty snapshot are kept. Default `auto`. */
-  readonly mode?: LayerMode;
-  /** Mount with `userxattr`, as a user namespace needs. Default false. */
-  readonly userXattr?: boolean;
-  /**
-   * May files be given other owners one by one (which copies each) for a snapshot whose labels ask for that: `never`,
-   * as a `fallback` where mapped mounts do not work, or `always`. Default `never`.
-   */
-  readonly slowChown?: SlowChown;
-  /** More options of the overlays that it hands out. Default: none. */
-  readonly options?: readonly string[];
-  /** Whether {@link SnapshotDriver.labels} tells a snapshot's directory. Default false. */
-  readonly upperdirLabel?: boolean;
-  /** How many bytes may be written to an active snapshot that says nothing else by its label; 0: any number. Default 0. */
-  readonly quotaBytes?: number;
-  /** How long a layer stays mounted after its last user. Default 10 s. */
-  readonly idleMs?: number;
-  readonly log?: Log;
-}
-
 /** containerd's label. */
 const upperdirKey = 'containerd.io/snapshot/overlay.upperdir';
-
-/** See {@link OverlayDriverOptions.slowChown}. */
-type SlowChown = 'never' | 'fallback' | 'always';
 
 /**
  * Snapshots under overlayfs. Each is a directory (`snapshots/<id>/fs` and, while active, `work`), or an EROFS image that is
@@ -84,15 +54,6 @@ export async function openOverlayDriver(
   layers.attachment = support.attachment;
   const owners = await findOwners(slowChown, root, mounts);
   return new OverlayDriver(options, { paths, layers, mapped, support, owners });
-}
-
-/** How files get the owners that labels ask for. */
-type Owners = 'mapped' | 'chown' | 'as they are';
-
-async function findOwners(slowChown: SlowChown, root: string, mounts: string): Promise<Owners> {
-  if (slowChown === 'always') return 'chown';
-  if ((await whyNoIdMaps(root, mounts)) === undefined) return 'mapped';
-  return slowChown === 'fallback' ? 'chown' : 'as they are';
 }
 
 /** What was opened for a driver, and found out. */

@@ -1,6 +1,9 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, realpath, rename, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { codeOf, failedPrecondition, notFound } from '../../errors/error.ts';
+import { AT_FDCWD } from '../../sys/constants.ts';
 import { listMounts } from '../../sys/mountinfo.ts';
+import { statAt } from '../../sys/stat.ts';
 import type { LayerFileTarget } from '../apply-target.ts';
 import type { Mount } from '../snapshotter.ts';
 import type { SnapshotPaths } from './snapshot-paths.ts';
@@ -45,7 +48,7 @@ export class LayerClaims {
 
   async #isUnused(id: number): Promise<boolean> {
     const fs = this.#paths.fs(id);
-    if ((await readdir(fs)).length > 0 || isMounted(id, fs)) return false;
+    if ((await readdir(fs)).length > 0 || (await isMounted(fs))) return false;
     await rm(this.#paths.partialLayer(id), { force: true });
     return true;
   }
@@ -76,11 +79,18 @@ export class LayerClaims {
 }
 
 /** Whoever has it mounted would not see a layer file that came beneath it. */
-const isMounted = (id: number, fs: string): boolean =>
-  listMounts().some(
-    ({ root, superOptions }) =>
-      root.endsWith(`/snapshots/${id}/fs`) || superOptions.includes(`upperdir=${fs}`),
+async function isMounted(fs: string): Promise<boolean> {
+  const mounts = listMounts();
+  const { mountId } = statAt(AT_FDCWD, fs);
+  const home = mounts.find(({ id }) => BigInt(id) === mountId);
+  if (home === undefined) return true; // mounted or unmounted this very moment
+  const place = join(home.root, relative(home.mountPoint, await realpath(fs)));
+  return mounts.some(
+    ({ major, minor, root, superOptions }) =>
+      (root === place && major === home.major && minor === home.minor) ||
+      superOptions.includes(`upperdir=${fs}`),
   );
+}
 
 /** The directory that writes to these mounts go to: an overlay's upperdir, a bind's source. */
 export function writtenDirectory(mounts: readonly Mount[]): string | undefined {
