@@ -29,7 +29,7 @@ export async function isCommitted(
   }
 }
 
-/** A layer's files in a snapshot that is not committed yet. Disposing removes what was not committed. */
+/** A layer's files in a snapshot that is not committed yet. Disposing removes what was not committed, and what helped. */
 export interface Extracted extends AsyncDisposable {
   commit(ctx: Context, layer: Layer): Promise<void>;
 }
@@ -56,10 +56,7 @@ export async function extract(
     stack.use(extracted);
     const held = stack.move();
     return {
-      commit: async (at) => {
-        await extracted.commit(at, layer);
-        await held.disposeAsync();
-      },
+      commit: extracted.commit,
       [Symbol.asyncDispose]: () => held.disposeAsync(),
     };
   }
@@ -85,19 +82,19 @@ async function intoSnapshot(
   const filled = await fill(parts, ctx, request, layer, { key, mounts });
   if (filled === undefined) return undefined;
   stack.use(filled);
+  await labelUncompressed(parts.content, ctx, layer.descriptor.digest, layer.diffId);
   const held = stack.move();
   return {
     async commit(at) {
-      if (filled.applied !== undefined) await finish(at, snapshotter, layer, filled.applied);
-      committed = await commit(parts, at, request, layer, key, labels);
-      await held.disposeAsync();
+      if (filled.applied !== undefined) held.use(await finish(at, snapshotter, layer, filled.applied));
+      committed = await commit(at, request, layer, key, labels);
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }
 
 const finished = (held: AsyncDisposableStack): Extracted => ({
-  commit: () => held.disposeAsync(),
+  commit: async () => {},
   [Symbol.asyncDispose]: () => held.disposeAsync(),
 });
 
@@ -123,7 +120,6 @@ async function prepare(
 
 /** True when `key` became the snapshot; false when somebody else's was there first. */
 async function commit(
-  parts: TransferParts,
   ctx: Context,
   request: UnpackJob,
   layer: Layer,
@@ -134,10 +130,9 @@ async function commit(
     const blob = request.differ === undefined ? layer.descriptor.digest : undefined;
     const options = rebases(request) ? { parent: layer.parent, blob } : { blob };
     await request.snapshotter.commit(ctx, layer.chainId, key, labels, options);
+    return true;
   } catch (error) {
     if (isKind(error, 'already_exists')) return false;
     throw error;
   }
-  await labelUncompressed(parts.content, ctx, layer.descriptor.digest, layer.diffId);
-  return true;
 }

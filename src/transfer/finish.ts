@@ -8,24 +8,28 @@ import type { WrittenLayer } from './write-layer.ts';
 
 /**
  * Completes a layer that was applied without its parent (hard links into lower layers, directories it does not
- * describe), now that the parent is committed. Looks at the parent through a passing view.
+ * describe), now that the parent is committed. Looks at the parent through a view, which disposing removes.
  */
 export async function finish(
   ctx: Context,
   snapshotter: Snapshotter,
   layer: { readonly parent: string; readonly descriptor: Descriptor },
   written: WrittenLayer,
-): Promise<void> {
-  if (written.unfinished === undefined) return written.finish([]);
-  const key = `finish-${randomBytes(6).toString('base64url')} ${layer.parent}`;
-  const below = await snapshotter.view(ctx, key, layer.parent);
+): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const lower: string[] = [];
+  if (written.unfinished !== undefined) {
+    const key = `finish-${randomBytes(6).toString('base64url')} ${layer.parent}`;
+    const below = await snapshotter.view(ctx, key, layer.parent);
+    stack.defer(() => undo(ctx, 'remove view', (late) => snapshotter.remove(late, key)));
+    lower.push(...lowerOf(below));
+  }
   try {
-    await written.finish(lowerOf(below));
+    await written.finish(lower);
   } catch (error) {
     throw wrap(error, `failed to extract layer ${layer.descriptor.digest}`);
-  } finally {
-    await undo(ctx, 'remove view', (late) => snapshotter.remove(late, key));
   }
+  return stack.move();
 }
 
 /** Directories of a view, nearest first: a bind's source, or an overlay's lower directories. */

@@ -92,18 +92,15 @@ function planLayers({ document, manifest }: PlannedImage, diffIds: readonly Diff
   });
 }
 
-/** Index of the lowest layer without a snapshot. A snapshot implies its parents, so the search goes from the top. */
+/** Index of the lowest layer without a snapshot. A snapshot implies its parents. */
 async function firstMissing(
   parts: TransferParts,
   ctx: Context,
   snapshotter: Snapshotter,
   layers: readonly Layer[],
 ): Promise<number> {
-  for (let i = layers.length; i > 0; i--) {
-    const layer = layers[i - 1];
-    if (layer !== undefined && (await isCommitted(parts, ctx, snapshotter, layer.chainId))) return i;
-  }
-  return 0;
+  const found = layers.map(({ chainId }) => isCommitted(parts, ctx, snapshotter, chainId));
+  return (await Promise.all(found)).lastIndexOf(true) + 1;
 }
 
 async function unpackInOrder(
@@ -130,7 +127,9 @@ async function unpackAtOnce(
   try {
     for (const [i, layer] of layers.entries()) {
       const one = await extracted[i];
-      if (one !== undefined) await one.commit(ctx, layer);
+      if (one === undefined) continue;
+      await one.commit(ctx, layer);
+      void group.run(async () => one[Symbol.asyncDispose]()); // the next layer does not wait for it
     }
   } catch (error) {
     group.fail(error);

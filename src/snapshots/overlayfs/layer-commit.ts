@@ -59,7 +59,7 @@ async function isUntouched(fs: string): Promise<boolean> {
 
 /** A layer file, by default that of the snapshot, and the directories it is found by are on disk on return. */
 export async function syncLayer(paths: SnapshotPaths, id: number, layer = paths.layer(id)): Promise<void> {
-  for (const path of [layer, paths.directory(id), paths.snapshots]) await syncFile(path);
+  await Promise.all([layer, paths.directory(id), paths.snapshots].map(syncFile));
 }
 
 async function syncFile(path: string): Promise<void> {
