@@ -18,7 +18,7 @@ const mayImport: Record<string, readonly string[]> = {
   paths: ['errors', 'sys', 'layers'],
   snapshots: ['errors', 'async', 'sys', 'oci', 'layers'],
   mounts: ['errors', 'async', 'sys', 'oci'],
-  metadata: ['errors', 'async', 'oci', 'events', 'content', 'snapshots', 'mounts'],
+  metadata: ['errors', 'async', 'oci', 'gen', 'events', 'content', 'snapshots', 'mounts'],
   registry: ['errors', 'async', 'sys', 'oci'],
   transfer: [
     'errors',

@@ -1,5 +1,6 @@
 import type { Any } from '../oci/any.ts';
 import type { Container } from './container-store.ts';
+import { wireHead } from './container-wire.ts';
 import type { SqlValue } from './db.ts';
 import { labelsFromJson, labelsToJson } from './labels.ts';
 
@@ -20,6 +21,8 @@ export interface ContainerRow {
   sandbox_id: string;
   created_at: number;
   updated_at: number;
+  /** As {@link wireHead} makes it; null in a row that an older Berth wrote. */
+  wire_head: Uint8Array | null;
 }
 
 export function fromRow(row: ContainerRow): Container {
@@ -56,6 +59,7 @@ export function toParams(container: Container): SqlValue[] {
     container.sandboxId,
     container.createdAt.getTime(),
     container.updatedAt.getTime(),
+    wireHead(container),
   ];
 }
 

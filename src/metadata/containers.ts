@@ -6,6 +6,7 @@ import type { Any } from '../oci/any.ts';
 import { nodeOf } from './changes.ts';
 import { type ContainerRow, fromRow, toParams } from './container-row.ts';
 import type { Container, ContainerStore, NewContainer } from './container-store.ts';
+import { wireOf, wireParts } from './container-wire.ts';
 import type { Reader, Tx } from './db.ts';
 import { validateIdentifier, validNamespace } from './identifiers.ts';
 import { labelField, labelOf, labelsFromJson, labelsToJson, validateLabels, withEntry } from './labels.ts';
@@ -18,7 +19,12 @@ const replaceable = ['labels', 'spec', 'extensions', 'image', 'snapshotkey'];
 
 /** Containers read at a time; their specs have some kilobytes each. */
 const pageRows = 64;
-const nextPage = 'SELECT * FROM containers WHERE namespace = ? AND id > ? ORDER BY id LIMIT ?';
+const one = 'FROM containers WHERE namespace = ? AND id = ?';
+const nextPage = 'FROM containers WHERE namespace = ? AND id > ? ORDER BY id LIMIT ?';
+const wireColumns = 'SELECT id, spec, wire_head';
+
+/** What a container's wire form is made of. */
+type WireRow = Pick<ContainerRow, 'id' | 'spec' | 'wire_head'>;
 
 /** Container records in the database. */
 export class ContainerRecords implements ContainerStore {
@@ -30,28 +36,47 @@ export class ContainerRecords implements ContainerStore {
 
   async get(ctx: Context, id: string): Promise<Container> {
     const namespace = validNamespace(ctx);
-    const found = find(this.#records.db, namespace, id);
-    if (found) return found;
-    throw notFound(`container ${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}: not found`);
+    return find(this.#records.db, namespace, id) ?? notThere(namespace, id);
+  }
+
+  async getEncoded(ctx: Context, id: string): Promise<Uint8Array[]> {
+    const namespace = validNamespace(ctx);
+    const row = this.#records.db.get<WireRow>(`${wireColumns} ${one}`, namespace, id);
+    return row ? this.#wire(namespace, row) : notThere(namespace, id);
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Container[]> {
-    return [...this.#pages(ctx, filters)].flat();
+    const namespace = validNamespace(ctx);
+    const matches = matcher(filters);
+    const rows = this.#pages<ContainerRow>('SELECT *', namespace);
+    return rows.flatMap((page) => page.map(fromRow).filter(matches)).toArray();
   }
 
-  async *walk(ctx: Context, filters: readonly string[] = []): AsyncGenerator<Container> {
-    for (const page of this.#pages(ctx, filters)) yield* page;
+  async *walkEncoded(ctx: Context, filters: readonly string[] = []): AsyncGenerator<Uint8Array[][]> {
+    const namespace = validNamespace(ctx);
+    const matches = matcher(filters);
+    const pages: Iterable<WireRow[]> =
+      filters.length === 0
+        ? this.#pages<WireRow>(wireColumns, namespace)
+        : this.#pages<ContainerRow>('SELECT *', namespace).map((page) =>
+            page.filter((row) => matches(fromRow(row))),
+          );
+    for (const page of pages) yield page.map((row) => this.#wire(namespace, row));
   }
 
   /** Each page is read when it is asked for, after the last id of the one before: nothing stays open between them. */
-  *#pages(ctx: Context, filters: readonly string[]): Generator<Container[]> {
-    const namespace = validNamespace(ctx);
-    const matches = compileFilters(filters);
+  *#pages<Row extends { id: string }>(columns: string, namespace: string): Generator<Row[]> {
     for (let last: string | undefined = ''; last !== undefined; ) {
-      const rows: ContainerRow[] = this.#records.db.all<ContainerRow>(nextPage, namespace, last, pageRows);
-      yield rows.map(fromRow).filter((container) => matches((path) => fieldOf(container, path)));
+      const rows: Row[] = this.#records.db.all<Row>(`${columns} ${nextPage}`, namespace, last, pageRows);
       last = rows.length < pageRows ? undefined : rows.at(-1)?.id;
+      yield rows;
     }
+  }
+
+  #wire(namespace: string, { id, spec, wire_head: head }: WireRow): Uint8Array[] {
+    if (head !== null) return wireParts(head, spec);
+    const container = find(this.#records.db, namespace, id);
+    return container ? wireOf(container) : [];
   }
 
   async create(ctx: Context, container: NewContainer): Promise<Container> {
@@ -104,7 +129,7 @@ export class ContainerRecords implements ContainerStore {
 
   #put(tx: Tx, namespace: string, container: Container): void {
     tx.run(
-      'INSERT OR REPLACE INTO containers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO containers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       namespace,
       ...toParams(container),
     );
@@ -123,8 +148,12 @@ const updatedEvent = ({ id, image, labels, snapshotKey }: Container) =>
   makeEvent('containerUpdate', { id, image, labels: { ...labels }, snapshotKey });
 
 function find(db: Reader, namespace: string, id: string): Container | undefined {
-  const row = db.get<ContainerRow>('SELECT * FROM containers WHERE namespace = ? AND id = ?', namespace, id);
+  const row = db.get<ContainerRow>(`SELECT * ${one}`, namespace, id);
   return row && fromRow(row);
+}
+
+function notThere(namespace: string, id: string): never {
+  throw notFound(`container ${JSON.stringify(id)} in namespace ${JSON.stringify(namespace)}: not found`);
 }
 
 const stored = (container: NewContainer, createdAt: Date, updatedAt: Date): Container => ({
@@ -189,6 +218,11 @@ function faultOf(container: NewContainer): string | undefined {
     return 'container.Snapshotter must be set if container.SnapshotKey is set';
   }
   return undefined;
+}
+
+function matcher(filters: readonly string[]): (container: Container) => boolean {
+  const matches = compileFilters(filters);
+  return (container) => matches((path) => fieldOf(container, path));
 }
 
 function fieldOf(container: Container, [field, ...rest]: readonly string[]): string | undefined {

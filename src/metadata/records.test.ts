@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
 import { type ErrorKind, kindOf, messageOf } from '../errors/error.ts';
+import { ListContainersResponseSchema } from '../gen/containerd/services/containers/v1/containers_pb.ts';
 import { parseDigest } from '../oci/digest.ts';
 import type { Container, NewContainer } from './container-store.ts';
 import type { Image } from './image-store.ts';
@@ -170,23 +172,25 @@ test('containers are walked a page at a time, each that stays exactly once', asy
   await using subject = await MetadataSubject.open();
   const { containers } = subject.metadata;
   const ctx = subject.context();
-  const idsOf = (list: readonly Container[]) => list.map(({ id }) => id);
+  const decoded = (page: Uint8Array[][]) =>
+    fromBinary(ListContainersResponseSchema, Buffer.concat(page.flat())).containers;
+  const idsOf = (list: readonly Pick<Container, 'id'>[]) => list.map(({ id }) => id);
   const ids = Array.from({ length: 200 }, (_, n) => `c${1000 + n}`);
   await Promise.all(ids.map((id) => containers.create(ctx, container(id))));
-  assert.deepEqual(idsOf(await Array.fromAsync(containers.walk(ctx))), ids);
+  assert.deepEqual(idsOf((await Array.fromAsync(containers.walkEncoded(ctx))).flatMap(decoded)), ids);
   assert.deepEqual(
-    idsOf(await Array.fromAsync(containers.walk(ctx, ['id~=5$']))),
+    idsOf((await Array.fromAsync(containers.walkEncoded(ctx, ['id~=5$']))).flatMap(decoded)),
     ids.filter((id) => /5$/.test(id)),
   );
   assert.deepEqual(idsOf(await containers.list(ctx)), ids);
 
   const seen: string[] = [];
-  for await (const { id } of containers.walk(ctx)) {
-    if (seen.push(id) === 1)
+  for await (const page of containers.walkEncoded(ctx)) {
+    if (seen.push(...idsOf(decoded(page))) === page.length)
       await Promise.all(ids.slice(100, 150).map((gone) => containers.delete(ctx, gone)));
   }
   assert.deepEqual(seen, [...ids.slice(0, 100), ...ids.slice(150)]);
-  await rejects(Array.fromAsync(containers.walk(ctx, ['a=b'])), 'invalid_argument');
+  await rejects(Array.fromAsync(containers.walkEncoded(ctx, ['a=b'])), 'invalid_argument');
 });
 
 test('a namespace comes to be by use and goes only when it is empty', async () => {

@@ -152,4 +152,6 @@ export const migrations: readonly string[] = [
   ALTER TABLE snapshots ADD COLUMN blob TEXT;
   CREATE INDEX snapshots_by_blob ON snapshots (blob) WHERE blob IS NOT NULL;
   `,
+  // What container-wire.ts makes of the other columns; NULL in a row that an older Berth wrote.
+  'ALTER TABLE containers ADD COLUMN wire_head BLOB',
 ];

@@ -1,4 +1,5 @@
 import { type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import type { EncodedMessage } from './encoded-message.ts';
 import { messageEncoder } from './message-encoder.ts';
 
 /** Largest message either way, containerd's default (16 MiB). */
@@ -10,7 +11,10 @@ export function decoder<D extends DescMessage>(desc: D): (bytes: Uint8Array) => 
 }
 
 /** Message or init shape ▶ bytes behind `room` that are left to the caller (default 0), as a Buffer: grpc-js copies with its methods. */
-export function encoder<D extends DescMessage>(desc: D, room = 0): (message: MessageInitShape<D>) => Buffer {
+export function encoder<D extends DescMessage>(
+  desc: D,
+  room = 0,
+): (message: MessageInitShape<D> | EncodedMessage) => Buffer {
   const encode = messageEncoder(desc);
   return (message) => encode(message, room);
 }

@@ -72,11 +72,14 @@ export class GrpcExchange {
     this.#stream.respond(answerHeaders, { ...noDate, waitForTrailers: true });
   }
 
-  /** Sends a frame; waits while the client does not take what was sent. @throws the signal's reason */
-  async send(frame: Buffer): Promise<void> {
+  /** Sends frames in one write; waits while the client does not take what was sent. @throws the signal's reason */
+  async send(frames: readonly Buffer[]): Promise<void> {
     this.signal.throwIfAborted();
     this.open();
-    if (!this.#stream.write(frame)) await once(this.#stream, 'drain', { signal: this.signal });
+    this.#stream.cork();
+    const taken = frames.reduce((_, frame) => this.#stream.write(frame), true);
+    this.#stream.uncork();
+    if (!taken) await once(this.#stream, 'drain', { signal: this.signal });
   }
 
   /** Sends the one frame of an answer and ends well. */

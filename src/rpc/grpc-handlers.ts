@@ -58,7 +58,7 @@ function decoded(bytes: Uint8Array, { decode }: Wire): unknown {
 }
 
 /**
- * Sends what `messages` yields, no faster than the client takes it. Headers go out as soon as the service runs, so a client
+ * Sends what `messages` yields, an array of them in one write, no faster than the client takes it. Headers go out as soon as the service runs, so a client
  * that waits for them knows that it is subscribed. @throws the signal's reason when the client is gone
  */
 async function sendAll(
@@ -73,7 +73,9 @@ async function sendAll(
     exchange.open();
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
       ctx.signal.throwIfAborted();
-      await exchange.send(encode(value as never));
+      await exchange.send(
+        Array.isArray(value) ? value.map((message) => encode(message as never)) : [encode(value as never)],
+      );
       next = iterator.next();
     }
   } catch (error) {

@@ -7,11 +7,17 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import { isKind, notFound, SysError } from '../errors/error.ts';
-import { Content, type WriteContentRequest } from '../gen/containerd/services/content/v1/content_pb.ts';
+import {
+  Content,
+  ReadContentResponseSchema,
+  type WriteContentRequest,
+} from '../gen/containerd/services/content/v1/content_pb.ts';
 import { Leases } from '../gen/containerd/services/leases/v1/leases_pb.ts';
 import { Version } from '../gen/containerd/services/version/v1/version_pb.ts';
+import { EncodedMessage } from './encoded-message.ts';
 import type { CallInfo } from './grpc-call.ts';
 import { type Channel, createClient, openChannel, type ServiceClient } from './grpc-client.ts';
 import { GrpcServer } from './grpc-server.ts';
@@ -43,7 +49,8 @@ const content = bindService(Content, {
     try {
       for (let i = 0; i < Number(request.size); i++) {
         seen.sent++;
-        yield { offset: BigInt(i), data: new Uint8Array(request.digest === 'small' ? 1 : mib) };
+        if (request.digest === 'pages') yield pageOf(BigInt(i));
+        else yield { offset: BigInt(i), data: new Uint8Array(request.digest === 'small' ? 1 : mib) };
       }
       if (request.digest === 'fail') throw notFound('blob');
     } finally {
@@ -65,6 +72,16 @@ const content = bindService(Content, {
     }
   },
 });
+
+/** Two answers, the second of them encoded. */
+function pageOf(offset: bigint) {
+  const data = new Uint8Array(5000);
+  const bytes = toBinary(
+    ReadContentResponseSchema,
+    create(ReadContentResponseSchema, { offset: offset + 1000n, data }),
+  );
+  return [{ offset, data }, new EncodedMessage([bytes.subarray(0, 7), bytes.subarray(7)])];
+}
 
 const version = bindService(Version, {
   async version() {
@@ -185,6 +202,16 @@ describe('gRPC server and client over a unix socket', () => {
     let count = 1;
     while (!(await stream.next()).done) count++;
     assert.equal(count, 200);
+  });
+
+  it('streams several answers at a time, encoded already or not', async () => {
+    const answers = await Array.fromAsync(client.read({ digest: 'pages', size: 70n }));
+    const expected = Array.from({ length: 70 }, (_, i) => [BigInt(i), BigInt(i) + 1000n]).flat();
+    assert.deepEqual(
+      answers.map(({ offset }) => offset),
+      expected,
+    );
+    assert.ok(answers.every(({ data }) => data.length === 5000));
   });
 
   it('ends a stream with the error after what was sent before it', async () => {

@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { EncodedMessage } from './encoded-message.ts';
 import { ReverseWriter } from './reverse-writer.ts';
 
 /** Writes a value, or a whole message's fields, in front of what was written before. */
@@ -9,12 +10,13 @@ type Fields = Readonly<Record<string, unknown>>;
 /**
  * How a proto3 message of one type is written, straight from a message or from the plain object that stands for one, so that
  * a list of thousands costs neither thousands of messages nor a copy of all bytes at each depth of nesting. What is written
- * is byte for byte what protobuf-es writes, unknown fields of messages at their end included.
+ * is byte for byte what protobuf-es writes, unknown fields of messages at their end included. What is encoded already is copied.
  * The result is bytes behind `room` bytes left to the caller. @throws Error for a value that its field cannot hold
  */
 export function messageEncoder(desc: DescMessage): (message: unknown, room: number) => Buffer {
   let write: Write | undefined;
   return (message, room) => {
+    if (message instanceof EncodedMessage) return message.behind(room);
     write ??= writerOf(desc);
     const to = new ReverseWriter();
     write(to, message);

@@ -1,5 +1,6 @@
 import type { DescMessage, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
+import type { EncodedMessage } from './encoded-message.ts';
 
 type UnaryMethod<I extends DescMessage, O extends DescMessage> = { methodKind: 'unary'; input: I; output: O };
 type ServerMethod<I extends DescMessage, O extends DescMessage> = {
@@ -18,15 +19,20 @@ type BidiMethod<I extends DescMessage, O extends DescMessage> = {
   output: O;
 };
 
+/** What a method answers: a message or what it is made of, or its bytes. */
+type Answer<O extends DescMessage> = MessageInitShape<O> | EncodedMessage;
+/** What a stream yields: an answer, or several that travel in one write. */
+type Answers<O extends DescMessage> = AsyncIterable<Answer<O> | readonly Answer<O>[]>;
+
 type MethodImpl<M> =
   M extends UnaryMethod<infer I, infer O>
-    ? (request: MessageShape<I>, ctx: Context) => Promise<MessageInitShape<O>>
+    ? (request: MessageShape<I>, ctx: Context) => Promise<Answer<O>>
     : M extends ServerMethod<infer I, infer O>
-      ? (request: MessageShape<I>, ctx: Context) => AsyncIterable<MessageInitShape<O>>
+      ? (request: MessageShape<I>, ctx: Context) => Answers<O>
       : M extends ClientMethod<infer I, infer O>
-        ? (requests: AsyncIterable<MessageShape<I>>, ctx: Context) => Promise<MessageInitShape<O>>
+        ? (requests: AsyncIterable<MessageShape<I>>, ctx: Context) => Promise<Answer<O>>
         : M extends BidiMethod<infer I, infer O>
-          ? (requests: AsyncIterable<MessageShape<I>>, ctx: Context) => AsyncIterable<MessageInitShape<O>>
+          ? (requests: AsyncIterable<MessageShape<I>>, ctx: Context) => Answers<O>
           : never;
 
 /**

@@ -3,29 +3,31 @@ import {
   Containers,
   type Container as Wire,
 } from '../gen/containerd/services/containers/v1/containers_pb.ts';
-import type { Container, ContainerStore, NewContainer } from '../metadata/container-store.ts';
-import { toAny } from '../rpc/any.ts';
+import type { ContainerStore, NewContainer } from '../metadata/container-store.ts';
+import { wireOf } from '../metadata/container-wire.ts';
+import { EncodedMessage } from '../rpc/encoded-message.ts';
 import { bindService, type ServiceBinding } from '../rpc/service.ts';
-import { toTimestamp } from './wire.ts';
 
 /** The Containers service. Spec, options and extensions pass through byte for byte. */
 export function containersService(store: ContainerStore): ServiceBinding {
   return bindService(Containers, {
     async get({ id }, ctx) {
-      return { container: toWire(await store.get(ctx, id)) };
+      return new EncodedMessage(await store.getEncoded(ctx, id));
     },
     async list({ filters }, ctx) {
-      return { containers: (await store.list(ctx, filters)).map(toWire) };
+      const pages = await Array.fromAsync(store.walkEncoded(ctx, filters));
+      return new EncodedMessage(pages.flat(2));
     },
     async *listStream({ filters }, ctx) {
-      for await (const container of store.walk(ctx, filters)) yield { container: toWire(container) };
+      for await (const page of store.walkEncoded(ctx, filters))
+        yield page.map((parts) => new EncodedMessage(parts));
     },
     async create({ container }, ctx) {
-      return { container: toWire(await store.create(ctx, fromWire(container))) };
+      return new EncodedMessage(wireOf(await store.create(ctx, fromWire(container))));
     },
     async update({ container, updateMask }, ctx) {
       if (!container?.id) throw invalidArgument('Container.ID required');
-      return { container: toWire(await store.update(ctx, fromWire(container), updateMask?.paths)) };
+      return new EncodedMessage(wireOf(await store.update(ctx, fromWire(container), updateMask?.paths)));
     },
     async delete({ id }, ctx) {
       await store.delete(ctx, id);
@@ -50,20 +52,3 @@ function fromWire(wire: Wire | undefined): NewContainer {
     sandboxId: wire.sandbox,
   };
 }
-
-const toWire = (container: Container) => ({
-  id: container.id,
-  labels: { ...container.labels },
-  image: container.image,
-  runtime: {
-    name: container.runtime.name,
-    ...(container.runtime.options && { options: toAny(container.runtime.options) }),
-  },
-  ...(container.spec && { spec: toAny(container.spec) }),
-  snapshotter: container.snapshotter,
-  snapshotKey: container.snapshotKey,
-  createdAt: toTimestamp(container.createdAt),
-  updatedAt: toTimestamp(container.updatedAt),
-  extensions: Object.fromEntries(Object.entries(container.extensions).map(([key, any]) => [key, toAny(any)])),
-  sandbox: container.sandboxId,
-});

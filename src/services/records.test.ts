@@ -6,9 +6,12 @@ import {
   type Container,
   ContainerSchema,
   type Containers,
+  GetContainerResponseSchema,
 } from '../gen/containerd/services/containers/v1/containers_pb.ts';
 import { type Image, ImageSchema } from '../gen/containerd/services/images/v1/images_pb.ts';
 import { MetadataSubject } from '../metadata/subject.suite.ts';
+import { decoder, encoder } from '../rpc/codec.ts';
+import type { EncodedMessage } from '../rpc/encoded-message.ts';
 import type { ServiceImpl } from '../rpc/service.ts';
 import { containersService } from './containers.ts';
 import { imagesService } from './images.ts';
@@ -45,7 +48,14 @@ test('images travel whole, by mask and with a given time', async () => {
 test('containers travel with every byte of their Anys, in a list and in a stream', async () => {
   await using subject = await MetadataSubject.open();
   const { impl } = containersService(subject.metadata.containers);
-  const containers = call(impl, subject);
+  const answers = call(impl, subject);
+  const decode = decoder(GetContainerResponseSchema);
+  const encode = encoder(GetContainerResponseSchema);
+  const containers = async (method: string, request: object) => {
+    const { container: answered } = decode(encode((await answers(method, request)) as never));
+    assert.ok(answered);
+    return { container: answered };
+  };
   const spec = { typeUrl: 'types.containerd.io/x', value: new Uint8Array([0, 1, 255]) };
   const container = create(ContainerSchema, {
     id: 'c',
@@ -60,9 +70,9 @@ test('containers travel with every byte of their Anys, in a list and in a stream
   }
   assert.equal(made.sandbox, 's');
   const stream = impl.listStream as NonNullable<ServiceImpl<typeof Containers>['listStream']>;
-  const streamed = await Array.fromAsync(stream({ filters: [] } as never, subject.context()));
+  const streamed = (await Array.fromAsync(stream({ filters: [] } as never, subject.context()))).flat();
   assert.deepEqual(
-    streamed.map((message) => message.container?.id),
+    streamed.map((message) => decode(encode(message as EncodedMessage)).container?.id),
     ['c'],
   );
   const change = create(ContainerSchema, { id: 'c', labels: { l: '1' } });
@@ -72,6 +82,6 @@ test('containers travel with every byte of their Anys, in a list and in a stream
   });
   assert.deepEqual({ ...updated.labels }, { l: '1' });
   await assert.rejects(containers('update', { container: change }), (e) => kindOf(e) === 'invalid_argument');
-  await containers('delete', { id: 'c' });
+  await answers('delete', { id: 'c' });
   await assert.rejects(containers('get', { id: 'c' }), (e) => kindOf(e) === 'not_found');
 });
