@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Command } from 'commander';
 import type { Container } from '../client/index.ts';
 import { toRow } from './container-rows.ts';
 import { choose } from './containers.ts';
 import { pickCredentials } from './credentials.ts';
 import { startExitCode } from './failure.ts';
 import { splitName } from './images.ts';
+import { commands, runOptions } from './not-here.ts';
+import { makeProgram } from './program.ts';
 import { Lines } from './progress.ts';
-import { containerOptions, type RunOptions } from './run-options.ts';
+import { addRunOptions, containerOptions, type RunOptions } from './run-options.ts';
 import { DetachFilter, findDetachKeys, keepLineFeeds } from './terminal.ts';
 
 function container(id: string, name = ''): Container {
@@ -149,4 +152,20 @@ test('run options become container options; what cannot be is refused', () => {
   ];
   for (const one of bad)
     assert.throws(() => containerOptions('x', [], { ...base, ...one }, here), JSON.stringify(one));
+});
+
+test('what is said not to be here is not here', () => {
+  const program = makeProgram('');
+  const names = program.commands.flatMap((command) => [command.name(), ...command.aliases()]);
+  assert.deepEqual(
+    Object.keys(commands).filter((name) => names.includes(name)),
+    [],
+  );
+  const run = new Command();
+  addRunOptions(run);
+  const flags = run.options.flatMap(({ short, long }) => [short, long]);
+  assert.deepEqual(
+    Object.keys(runOptions).filter((flag) => flags.includes(flag)),
+    [],
+  );
 });

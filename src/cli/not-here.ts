@@ -2,29 +2,29 @@
 
 const noNetworks = 'until networks come a container has that of the host (--net host) or none';
 
-const runOptions: Readonly<Record<string, string>> = {
+export const runOptions: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     ['-p', '--publish', '-P', '--publish-all', '--expose', '--link', '--dns', '--ip', '--add-host'].map(
       (name) => [name, noNetworks],
     ),
   ),
   ...Object.fromEntries(
-    '--init --device --gpus --ulimit --shm-size --memory-swap --sysctl --group-add --cidfile --pid --ipc --userns'
+    '--init --gpus --ulimit --shm-size --memory-swap --sysctl --group-add --cidfile --pid --ipc --userns'
       .split(' ')
       .map((name) => [name, 'it comes later']),
   ),
 };
 
-const commands: Readonly<Record<string, string>> = {
+export const commands: Readonly<Record<string, string>> = {
   container: 'its commands stand alone: berth ps, run, rm, …',
   image: 'its commands stand alone: berth images, pull, tag, rmi, inspect',
   build: 'build with another tool and push to a registry, then berth pull',
   network: noNetworks,
+  import: 'archives of images: berth load',
+  export: 'a whole image: berth save; files of a container: berth cp',
   volume: 'named volumes come later: mount a directory with -v /host:/container',
   ...Object.fromEntries(
-    'import export cp create port diff history compose system'
-      .split(' ')
-      .map((name) => [name, 'it comes later']),
+    'create port diff history compose system'.split(' ').map((name) => [name, 'it comes later']),
   ),
 };
 
