@@ -35,27 +35,28 @@ export async function* download(
   opened.promise.catch(() => {});
   const left = new AbortController();
   const both = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
-  const steps = runTransfer(connection, both, async (scope) => {
-    const stream = await openStream(connection, purpose, scope.signal);
+  const steps = runTransfer(connection, both, async () => {
+    // It outlives the transfer, whose answer may come before the last bytes.
+    const stream = await openStream(connection, purpose, both);
     opened.resolve(stream);
     return ends(stream.id);
   });
-  let whole = false;
   const finished = drain(steps);
-  finished.catch((error) => opened.reject(error));
+  finished.catch((error) => {
+    opened.reject(error);
+    left.abort();
+  });
   try {
-    yield* receiveAll(await opened.promise);
-    whole = true;
+    yield* receiveAll(await opened.promise, finished);
+    await finished;
   } catch (error) {
-    whole = true;
     await finished; // says what went wrong
     throw error;
   } finally {
-    // Whoever leaves early cancels; after the last byte only the answer is to come.
-    if (!whole) left.abort();
+    // Whoever leaves early cancels; at the end this closes the stream.
+    left.abort();
     await finished.catch(() => {});
   }
-  await finished;
 }
 
 /** Sends as the daemon grants windows, then ends the stream. */
@@ -77,15 +78,52 @@ async function sendAll(stream: MessageStream, archive: AsyncIterable<Uint8Array>
   await stream[Symbol.asyncDispose]();
 }
 
-async function* receiveAll(stream: MessageStream): AsyncGenerator<Uint8Array, void, void> {
+/** containerd leaves the stream open when it has answered: then it is over when nothing more comes for so long. */
+const silenceMs = 1_000;
+
+async function* receiveAll(
+  stream: MessageStream,
+  answered: Promise<void>,
+): AsyncGenerator<Uint8Array, void, void> {
+  let isAnswered = false;
+  let wake = () => {};
+  answered.then(
+    () => {
+      isAnswered = true;
+      wake();
+    },
+    () => {},
+  );
   let granted = windowBytes;
   const grant = (update: number) => stream.send(WindowUpdateSchema, create(WindowUpdateSchema, { update }));
   grant(granted);
-  for await (const { data } of stream.receive(DataSchema)) {
+  const messages = stream.receive(DataSchema)[Symbol.asyncIterator]();
+  for (;;) {
+    const next = messages.next();
+    if (!isAnswered) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      await Promise.race([next, promise]);
+    }
+    const message = isAnswered ? await unlessSilent(next) : await next;
+    if (message === undefined || message.done === true) return;
+    const { data } = message.value;
     yield data;
     granted -= data.byteLength;
     if (granted > windowBytes / 2) continue;
     grant(windowBytes);
     granted += windowBytes;
+  }
+}
+
+/** What comes; undefined when nothing does. */
+async function unlessSilent<T>(next: Promise<T>): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), silenceMs);
+  next.catch(() => {});
+  try {
+    return await Promise.race([next, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
