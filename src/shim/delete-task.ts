@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import { type ProcessExit, unknownExitStatus } from './reaper.ts';
-import { deleteRunc, runcDir } from './runc-container.ts';
+import { containerDirOf, deleteContainer } from './runc-container.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
 import { plainCgroupOf, unmountRootfs } from './task-rootfs.ts';
@@ -26,15 +26,16 @@ export async function deleteTask(task: Task): Promise<ProcessExit> {
 }
 
 async function deleteFromRuntime({ runtime, request, init }: Task): Promise<void> {
-  const cgroup =
-    init.status === 'stopped' && request.runtime.isRunc ? plainCgroupOf(request.bundle) : undefined;
-  if (cgroup !== undefined && (await deleteRunc(runcDir(request), cgroup))) return;
+  const { isRunc, isCrun } = request.runtime;
+  const isKnown = init.status === 'stopped' && (isRunc || isCrun);
+  const cgroup = isKnown ? plainCgroupOf(request.bundle) : undefined;
+  if (cgroup !== undefined && (await deleteContainer(containerDirOf(request), cgroup))) return;
   try {
     await runtime.delete(request.id);
   } catch (error) {
     if (/does not exist/.test(messageOf(error))) return;
     // The runtime waits in vain for one that was given up; its cgroup is removed when it has gone (reconcile).
     if (!init.lingers) throw error;
-    await rm(runcDir(request), { recursive: true, force: true });
+    await rm(containerDirOf(request), { recursive: true, force: true });
   }
 }

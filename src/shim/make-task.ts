@@ -3,10 +3,16 @@ import { rouseCgroupMoves } from '../sys/cgroup-migration.ts';
 import { undoCreate } from './half-made.ts';
 import { makeInit } from './make-process.ts';
 import { restoreTask } from './restore-task.ts';
-import { runcDir, startRunc } from './runc-container.ts';
+import { containerDirOf, startCrun, startRunc } from './runc-container.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
-import { mountRootfs, refuseLedAstray, refuseUnrestorable, unmountRootfs } from './task-rootfs.ts';
+import {
+  hasPoststartHooks,
+  mountRootfs,
+  refuseLedAstray,
+  refuseUnrestorable,
+  unmountRootfs,
+} from './task-rootfs.ts';
 
 /**
  * Mounts the root, opens the streams and has the runtime make the container; of a checkpoint, mounts the root only.
@@ -55,6 +61,9 @@ export function startTask(task: Task): Promise<void> {
 async function startInit(task: Task): Promise<void> {
   const { request, runtime, init } = task;
   if (request.checkpoint !== undefined) return restoreTask(task, request.checkpoint);
-  if (request.runtime.isRunc && (await startRunc(runcDir(request), init.ended))) return;
+  const { isRunc, isCrun } = request.runtime;
+  const dir = containerDirOf(request);
+  if (isRunc && (await startRunc(dir, init.ended))) return;
+  if (isCrun && !hasPoststartHooks(request.bundle) && startCrun(dir)) return;
   await runtime.start(request.id);
 }

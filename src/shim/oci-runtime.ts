@@ -12,6 +12,7 @@ export interface RuntimePlace {
   readonly systemdCgroup: boolean;
   /** Whether this is runc itself: see runc-container.ts. */
   readonly isRunc: boolean;
+  readonly isCrun: boolean;
 }
 
 type Stdio = NonNullable<Command['stdio']>;

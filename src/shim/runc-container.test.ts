@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { makeFifo } from '../sys/fifo.ts';
-import { deleteRunc, startRunc } from './runc-container.ts';
+import { makeFifo, openFifo } from '../sys/fifo.ts';
+import { deleteContainer, startCrun, startRunc } from './runc-container.ts';
 import { plainCgroupOf } from './task-rootfs.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'berth-runc-'));
@@ -46,11 +46,22 @@ test('a container that has no FIFO, another thing in its place, or a dead proces
   assert.equal(await startRunc(path, never), false);
 });
 
+test('crun’s process that waits at exec.fifo goes on; where none waits, crun is asked', () => {
+  const path = container('crun');
+  assert.equal(startCrun(path), false);
+  assert.ok(existsSync(join(path, 'exec.fifo')));
+  using held = openFifo(join(path, 'exec.fifo'), 'read');
+  assert.equal(startCrun(path), true);
+  assert.equal(existsSync(join(path, 'exec.fifo')), false);
+  assert.equal(readSync(held.fd, Buffer.alloc(2)), 1);
+  assert.equal(startCrun(path), false);
+});
+
 test('a container is deleted with its cgroup; a path that is no cgroup of its own is left to runc', async () => {
   const path = container('gone');
-  assert.equal(await deleteRunc(path, '/'), false);
+  assert.equal(await deleteContainer(path, '/'), false);
   assert.ok(existsSync(path));
-  assert.equal(await deleteRunc(path, '/berth-absent/gone'), true);
+  assert.equal(await deleteContainer(path, '/berth-absent/gone'), true);
   assert.equal(existsSync(path), false);
 });
 

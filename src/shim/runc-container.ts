@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { readSync, unlinkSync, writeSync } from 'node:fs';
 import { rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, isKind } from '../errors/error.ts';
@@ -9,8 +9,8 @@ import { openFifo } from '../sys/fifo.ts';
 import type { TaskRequest } from './task-record.ts';
 
 /**
- * Two of runc's commands are less work than the start of a runc (5 ms and more each): they are done here,
- * where everything is as it is in the usual container; in any other case these answer false and runc itself is asked.
+ * Two commands of runc and crun are less work than the start of either (5 ms and more each): they are done here,
+ * where everything is as it is in the usual container; in any other case these answer false and the runtime itself is asked.
  */
 
 /**
@@ -21,7 +21,7 @@ import type { TaskRequest } from './task-record.ts';
 export async function startRunc(containerDir: string, ended: Promise<unknown>): Promise<boolean> {
   const path = join(containerDir, 'exec.fifo');
   // For both: a reader alone would see the end of the file where the process has not opened it yet.
-  using fifo = openIfFifo(path);
+  using fifo = openIfFifo(path, 'both');
   if (fifo === undefined) return false;
   await readableOr(fifo, ended);
   if (!hasByte(fifo)) return false;
@@ -30,10 +30,24 @@ export async function startRunc(containerDir: string, ended: Promise<unknown>): 
 }
 
 /**
- * `runc delete` of a container whose processes are gone: its cgroups and runc's directory of it. `cgroup`: its path in
+ * `crun start` of a container without poststart hooks: its first process waits for a byte in exec.fifo, and crun takes a
+ * container without that file for a started one (crun 0.10 to 1.28, libcrun's status). @returns false where there is no such
+ * FIFO, or the process that read it is gone
+ */
+export function startCrun(containerDir: string): boolean {
+  const path = join(containerDir, 'exec.fifo');
+  using fifo = openIfFifo(path, 'write');
+  if (fifo === undefined) return false;
+  unlinkSync(path);
+  writeSync(fifo.fd, Buffer.alloc(1));
+  return true;
+}
+
+/**
+ * `delete` of a container whose processes are gone: its cgroups and the runtime's directory of it. `cgroup`: its path in
  * every hierarchy. @returns false where anything is left in a cgroup
  */
-export async function deleteRunc(containerDir: string, cgroup: string): Promise<boolean> {
+export async function deleteContainer(containerDir: string, cgroup: string): Promise<boolean> {
   try {
     await removeCgroup(cgroup, cgroupEndMs);
   } catch (error) {
@@ -44,16 +58,17 @@ export async function deleteRunc(containerDir: string, cgroup: string): Promise<
   return true;
 }
 
-/** Where runc keeps a container. */
-export const runcDir = ({ id, runtime }: TaskRequest): string => join(runtime.root, id);
+/** Where the runtime keeps a container. */
+export const containerDirOf = ({ id, runtime }: TaskRequest): string => join(runtime.root, id);
 
 const cgroupEndMs = 50;
 
-function openIfFifo(path: string): Fd | undefined {
+function openIfFifo(path: string, access: 'both' | 'write'): Fd | undefined {
   try {
-    return openFifo(path, 'both');
+    return openFifo(path, access);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || isKind(error, 'failed_precondition')) return undefined;
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENXIO' || isKind(error, 'failed_precondition'))
+      return undefined;
     throw error;
   }
 }

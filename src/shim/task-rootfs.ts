@@ -39,7 +39,7 @@ interface SpecShape {
   readonly mounts?: readonly { readonly destination?: unknown }[];
   readonly root?: { readonly path?: string };
   readonly process?: { readonly cwd?: string };
-  readonly hooks?: { readonly poststop?: unknown };
+  readonly hooks?: { readonly poststart?: unknown; readonly poststop?: unknown };
   readonly linux?: {
     readonly intelRdt?: unknown;
     readonly namespaces?: readonly { readonly type?: string; readonly path?: string }[];
@@ -51,6 +51,9 @@ interface SpecShape {
 export function sharesPidNamespace(bundle: string): boolean {
   return !isAlone(readSpec(bundle).linux);
 }
+
+/** Whether the runtime has hooks to run once the program runs. */
+export const hasPoststartHooks = (bundle: string): boolean => readSpec(bundle).hooks?.poststart !== undefined;
 
 function isAlone(linux: SpecShape['linux']): boolean {
   const own = linux?.namespaces?.find((namespace) => namespace.type === 'pid');

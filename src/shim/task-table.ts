@@ -94,9 +94,10 @@ export class TaskTable {
 
   async #runtime(namespace: string, { bundle, options }: NewTask): Promise<RuntimePlace> {
     const binary = await binaryOf(options);
+    const { file, isRunc, isCrun } = binary;
     adaptSpec(bundle, binary);
     const root = join(options.root === '' ? this.#runtimeRoot : options.root, namespace);
-    return { file: binary.file, root, systemdCgroup: options.systemdCgroup, isRunc: binary.isRunc };
+    return { file, root, systemdCgroup: options.systemdCgroup, isRunc, isCrun };
   }
 }
 
