@@ -2,6 +2,7 @@ import { messageOf } from '../errors/error.ts';
 import type { FoundFds } from './fd-store.ts';
 import { endRuntimes, undoCreate } from './half-made.ts';
 import { watchAgain } from './reaper.ts';
+import { containerDirOf, finishStart } from './runc-container.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
 import type { ProcessRecord, TaskRecord, Telling } from './task-record.ts';
@@ -52,9 +53,13 @@ function retell(task: Task, telling: Telling | undefined): void {
 async function askHowItEnded(task: Task): Promise<void> {
   const { init, runtime, request } = task;
   const before = init.status;
+  const isKnown = request.runtime.isRunc || request.runtime.isCrun;
   // Where the container is gone, it has run.
   const now = await runtime.state(request.id).catch(() => 'stopped');
-  if (before === 'created' && now !== 'created') {
+  if (
+    before === 'created' &&
+    (now !== 'created' || (isKnown && finishStart(containerDirOf(request), init.pid)))
+  ) {
     init.status = 'running';
     task.tell('started', init);
   }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { makeFifo, openFifo } from '../sys/fifo.ts';
-import { deleteContainer, startCrun, startRunc } from './runc-container.ts';
+import { deleteContainer, finishStart, startCrun, startRunc } from './runc-container.ts';
 import { plainCgroupOf } from './task-rootfs.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'berth-runc-'));
@@ -55,6 +55,18 @@ test('crun’s process that waits at exec.fifo goes on; where none waits, crun i
   assert.equal(existsSync(join(path, 'exec.fifo')), false);
   assert.equal(readSync(held.fd, Buffer.alloc(2)), 1);
   assert.equal(startCrun(path), false);
+});
+
+test('a start that was cut short is finished where the process no longer waits, and left where it does', () => {
+  const path = container('cut');
+  {
+    using _waiting = openFifo(join(path, 'exec.fifo'), 'read');
+    assert.equal(finishStart(path, process.pid), false);
+    assert.ok(existsSync(join(path, 'exec.fifo')));
+  }
+  assert.equal(finishStart(path, process.pid), true);
+  assert.equal(existsSync(join(path, 'exec.fifo')), false);
+  assert.equal(finishStart(path, process.pid), false);
 });
 
 test('a container is deleted with its cgroup; a path that is no cgroup of its own is left to runc', async () => {

@@ -1,5 +1,5 @@
-import { readSync, unlinkSync, writeSync } from 'node:fs';
-import { rm, unlink } from 'node:fs/promises';
+import { type BigIntStats, readdirSync, readSync, rmSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, isKind } from '../errors/error.ts';
 import { removeCgroup } from '../sys/cgroup.ts';
@@ -19,13 +19,13 @@ import type { TaskRequest } from './task-record.ts';
  * `ended`: settles when that process has ended. @returns false where there is no such FIFO, or the process ended before
  */
 export async function startRunc(containerDir: string, ended: Promise<unknown>): Promise<boolean> {
-  const path = join(containerDir, 'exec.fifo');
+  const path = fifoOf(containerDir);
   // For both: a reader alone would see the end of the file where the process has not opened it yet.
   using fifo = openIfFifo(path, 'both');
   if (fifo === undefined) return false;
   await readableOr(fifo, ended);
   if (!hasByte(fifo)) return false;
-  await unlink(path);
+  unlinkSync(path);
   return true;
 }
 
@@ -35,11 +35,23 @@ export async function startRunc(containerDir: string, ended: Promise<unknown>): 
  * FIFO, or the process that read it is gone
  */
 export function startCrun(containerDir: string): boolean {
-  const path = join(containerDir, 'exec.fifo');
+  const path = fifoOf(containerDir);
   using fifo = openIfFifo(path, 'write');
-  if (fifo === undefined) return false;
+  if (fifo === undefined || !tookByte(fifo)) return false;
   unlinkSync(path);
-  writeSync(fifo.fd, Buffer.alloc(1));
+  return true;
+}
+
+/**
+ * Finishes a start whose shim was killed in the middle, where the first process went on: it holds exec.fifo only while it
+ * waits, but as long as the file is there the runtime takes the container for one that was never started. Idempotent.
+ * @returns whether it went on
+ */
+export function finishStart(containerDir: string, pid: number): boolean {
+  const path = fifoOf(containerDir);
+  const fifo = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (fifo === undefined || holds(pid, fifo)) return false;
+  rmSync(path, { force: true });
   return true;
 }
 
@@ -63,6 +75,22 @@ export const containerDirOf = ({ id, runtime }: TaskRequest): string => join(run
 
 const cgroupEndMs = 50;
 
+const fifoOf = (containerDir: string): string => join(containerDir, 'exec.fifo');
+
+/** Whether the process has that file open; also where nobody can tell. */
+function holds(pid: number, { dev, ino }: BigIntStats): boolean {
+  const fds = `/proc/${pid}/fd`;
+  const isIt = (fd: string): boolean => {
+    const open = statSync(join(fds, fd), { bigint: true, throwIfNoEntry: false });
+    return open?.ino === ino && open.dev === dev;
+  };
+  try {
+    return readdirSync(fds).some(isIt);
+  } catch {
+    return true;
+  }
+}
+
 function openIfFifo(path: string, access: 'both' | 'write'): Fd | undefined {
   try {
     return openFifo(path, access);
@@ -77,6 +105,15 @@ async function readableOr(fifo: Fd, ended: Promise<unknown>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   using _ = pollReadable(fifo.fd, resolve);
   await Promise.race([promise, ended]);
+}
+
+function tookByte(fifo: Fd): boolean {
+  try {
+    return writeSync(fifo.fd, Buffer.alloc(1)) === 1;
+  } catch (error) {
+    if (codeOf(error) === 'EPIPE') return false;
+    throw error;
+  }
 }
 
 function hasByte(fifo: Fd): boolean {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { createReadStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Task } from '../../src/gen/containerd/task/v3/task_pb.ts';
 import { connectTtrpc } from '../../src/rpc/ttrpc-client.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
+import { openFifo } from '../../src/sys/fifo.ts';
 import { Harness, until } from './harness.ts';
 
 const h = new Harness();
@@ -183,4 +184,25 @@ test('a shim killed in the middle of a start leaves a task that is started or no
   await h.tasks.kill(ctx, 'mid', 9);
   assert.equal((await h.tasks.wait(ctx, 'mid')).exitStatus, 137);
   await h.tasks.delete(ctx, 'mid');
+});
+
+test('a start whose shim was killed between letting the program run and saying so is finished by the next one', async () => {
+  const pid = await h.tasks.create(ctx, h.task('cut', ['sleep', '1000']));
+  {
+    // What the shim, runc or crun does in a start, but for removing the FIFO.
+    using fifo = openFifo(join(h.state, 'runc/test/cut/exec.fifo'), 'both');
+    writeSync(fifo.fd, '0');
+    const program = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    await until(() => program().startsWith('sleep\0'), 'the program runs');
+  }
+  const record = join(h.state, 'io.containerd.runtime.v2.task/test/cut/shim.json');
+  const written = readFileSync(record, 'utf8');
+  assert.match(written, /"changing":false/);
+  writeFileSync(record, written.replace('"changing":false', '"changing":true'));
+  await killShim();
+  assert.equal((await h.tasks.get(ctx, 'cut')).status, 'running');
+  assert.deepEqual(await h.topicsWhen('cut', 2), ['/tasks/create', '/tasks/start']);
+  await h.tasks.kill(ctx, 'cut', 9);
+  assert.equal((await h.tasks.wait(ctx, 'cut')).exitStatus, 137);
+  await h.tasks.delete(ctx, 'cut');
 });
