@@ -7,7 +7,9 @@ import { LogState } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
 /** Most that is taken at a time; less where files are to be put aside at a size. */
-const batchBytes = 128 * 1024;
+const batchBytes = 256 * 1024;
+/** Most that is made lines of at a time: longer strings are slow to make and to get rid of. */
+const pieceBytes = 64 * 1024;
 const minBatchBytes = 4096;
 const pauseMs = 1000;
 /** One batch at a time is written, of whatever log. */
@@ -101,17 +103,29 @@ export class LogPump implements Disposable {
   }
 
   #write(stream: LogStream, atEnd: boolean): void {
+    try {
+      while (this.#writePiece(stream, atEnd));
+    } finally {
+      stream.keepRest();
+    }
+  }
+
+  /** @returns false where the rest waits for more */
+  #writePiece(stream: LogStream, atEnd: boolean): boolean {
+    const piece = stream.pending.subarray(0, pieceBytes);
+    const isLast = atEnd && piece.length === stream.pending.length;
     lines.clear();
-    const format = formatters[this.#request.format];
-    const consumed = format(stream.pending, stream.name, nowNano(), atEnd, lines);
-    if (consumed === 0) return;
+    const consumed = formatters[this.#request.format](piece, stream.name, nowNano(), isLast, lines);
+    if (consumed === 0) return false;
     this.#file.append(lines.bytes);
     stream.consume(consumed);
     this.#commit();
     stream.trim();
-    if (!this.#file.isLong) return;
-    this.#file.rotate();
-    this.#commit();
+    if (this.#file.isLong) {
+      this.#file.rotate();
+      this.#commit();
+    }
+    return true;
   }
 
   #commit(): void {

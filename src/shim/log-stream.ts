@@ -1,9 +1,14 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { punchHole, splice } from '../sys/splice.ts';
+import { punchHole, setPipeSize, splice } from '../sys/splice.ts';
 import type { LogStreamRequest } from './log-request.ts';
 
 /** How much stays on disk that is done with. */
 const keepBytes = 1024 * 1024;
+/** What a FIFO may hold once it was found so full: fewer turns of the container and of this thread for the same bytes. */
+const busyPipeBytes = 1024 * 1024;
+const busyBytes = 256 * 1024;
+/** What one stream has just been read into; see {@link LogStream.keepRest}. */
+let batch = Buffer.alloc(0);
 
 /**
  * The bytes of one stream: moved by the kernel from the FIFO into a spool file, so that a kill leaves each byte in
@@ -16,7 +21,7 @@ export class LogStream implements Disposable {
   #end: number;
   #consumed: number;
   #punched: number;
-  #buffer = Buffer.alloc(0);
+  #isBusy = false;
   /** Everything between `#consumed` and `#end`. */
   #pending: Buffer;
 
@@ -39,15 +44,19 @@ export class LogStream implements Disposable {
     return this.#pending;
   }
 
-  /** Takes what has arrived. @throws SysError (no space) @returns the bytes taken, 0 at the end, undefined where nothing has */
+  /** Takes what has arrived; {@link keepRest} comes before another stream does. @throws SysError (no space) @returns the bytes taken, 0 at the end, undefined where nothing has */
   take(maxBytes: number): number | undefined {
     const moved = splice(this.fifo, this.#spool, maxBytes, this.#end);
     if (moved === undefined || moved === 0) return moved;
+    if (moved >= busyBytes && !this.#isBusy) {
+      this.#isBusy = true;
+      setPipeSize(this.fifo, busyPipeBytes);
+    }
     const rest = this.#pending.length;
-    if (rest + moved > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(rest + moved);
-    this.#pending.copy(this.#buffer);
-    readSync(this.#spool, this.#buffer, rest, moved, this.#end);
-    this.#pending = this.#buffer.subarray(0, rest + moved);
+    if (rest + moved > batch.length) batch = Buffer.allocUnsafeSlow(rest + moved);
+    this.#pending.copy(batch);
+    readSync(this.#spool, batch, rest, moved, this.#end);
+    this.#pending = batch.subarray(0, rest + moved);
     this.#end += moved;
     return moved;
   }
@@ -56,6 +65,11 @@ export class LogStream implements Disposable {
   consume(count: number): void {
     this.#consumed += count;
     this.#pending = this.#pending.subarray(count);
+  }
+
+  /** What is still pending gets memory of its own: what it was read into is for all streams. */
+  keepRest(): void {
+    this.#pending = Buffer.from(this.#pending);
   }
 
   /** Gives disk space back that nobody needs any more. */
