@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 
 /** Share of the event loop's time below which a process counts as quiet. */
-export const quietUtilization = 0.05;
+const quietUtilization = 0.05;
 
 /**
  * Calls `act` when nothing has been going on for `quietMs`: armed by {@link touch}, put off by further touches and
