@@ -183,6 +183,11 @@ function validate({ name, labels, target }: NewImage): void {
   parseDigest(target.digest);
   if (!(target.size > 0)) throw invalidArgument('target.Size must be greater than zero: invalid argument');
   if (target.mediaType === '') throw invalidArgument('target.MediaType must be set: invalid argument');
+  const nameless = target.annotations?.[''];
+  if (nameless !== undefined)
+    throw invalidArgument(
+      `writing Annotations for image ${name}: failed to set label ""=${JSON.stringify(nameless)}: key required`,
+    );
 }
 
 function applyPath(wanted: NewImage) {

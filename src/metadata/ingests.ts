@@ -21,7 +21,7 @@ import {
 } from './records.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
-const maxRefLength = 1024;
+export const maxRefLength = 1024;
 
 /** What of one namespace another may see: `shared` (by digest, containerd's default) or `isolated` (by label only). */
 export type SharingPolicy = 'shared' | 'isolated';
