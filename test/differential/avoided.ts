@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { isIdentifier } from '../../src/async/identifier.ts';
 import { ImageStoreSchema } from '../../src/gen/containerd/types/transfer/transfer_pb.ts';
+import { maxRefLength } from '../../src/metadata/ingests.ts';
 import type { Call } from './call.ts';
 import type { Running } from './running.ts';
 import { extensionKeys, layerBlobs, sizeByRef } from './world.ts';
@@ -51,7 +52,40 @@ function misnamesLayer({ diff }: Fields): boolean {
   return layer !== undefined && layer.mediaType !== mediaType;
 }
 
+const isUnsafe = (size: unknown): boolean =>
+  typeof size === 'bigint' && size > BigInt(Number.MAX_SAFE_INTEGER);
+const isRef = (ref: unknown): boolean => !String(ref).includes('\0') && String(ref).length <= maxRefLength;
+
 export const avoided: readonly Avoided[] = [
+  {
+    why: 'The ref of an ingest has up to 1,024 characters and no NUL; containerd takes any.',
+    covers: (method, requests) =>
+      (method === 'Content.Write' || method === 'Diff.Diff') && !requests.every(({ ref = '' }) => isRef(ref)),
+  },
+  {
+    why: 'A size above 2^53-1 is refused in the target of an image; containerd records it.',
+    covers: (method, [{ image } = {}]) =>
+      method.startsWith('Images.') &&
+      isUnsafe((((image ?? {}) as Fields).target as Fields | undefined)?.size),
+  },
+  {
+    why: 'What a signal other than SIGKILL does to a task that was not started is up to the runtime, and when it shows.',
+    covers: (method, [{ containerId, signal } = {}], namespace, running) =>
+      method === 'Tasks.Kill' &&
+      signal !== 9 &&
+      signal !== 0 &&
+      running.taskOf(namespace, String(containerId)) === 'created',
+  },
+  {
+    why: 'A create without a root file system that fails leaves the directory of the bundle behind in containerd, so that the task can never be made.',
+    covers: (method, [{ rootfs } = {}]) =>
+      method === 'Tasks.Create' && ((rootfs ?? []) as unknown[]).length === 0,
+  },
+  {
+    why: 'To what a signal other than SIGKILL for all of a container goes is up to the runtime.',
+    covers: (method, [{ all, signal } = {}]) =>
+      method === 'Tasks.Kill' && all === true && signal !== 9 && signal !== 0,
+  },
   {
     why: 'A task can be reached when the record of its container was deleted; in containerd only when there is one again.',
     covers: (method, [{ id } = {}], namespace, running) =>

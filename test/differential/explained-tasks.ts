@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { bothFail, bothSucceed, type Explained, type Fields, without } from './answers.ts';
 import type { Answer } from './call.ts';
+import { bare } from './words.ts';
 
 const withoutIds = (method: string, messages: readonly unknown[]): unknown =>
   JSON.parse(JSON.stringify(method === 'Tasks.Delete' ? without(messages, 'id') : messages), (name, value) =>
@@ -23,7 +24,7 @@ export const explainedTasks: readonly Explained[] = [
     why: 'A specification of a process that is no JSON is an invalid argument; containerd passes on what its parser says.',
     covers: ({ method }, berth, containerd) =>
       /^Tasks[.](?:Create|Exec|Update)$/.test(method) &&
-      berth.code === 3 &&
+      bothFail(berth, containerd) &&
       containerd.code === 2 &&
       /invalid character|unexpected end of JSON input/.test(containerd.text),
   },
@@ -37,7 +38,7 @@ export const explainedTasks: readonly Explained[] = [
   {
     why: 'A signal that does not exist is refused before the process is looked at; containerd passes on what the kernel says.',
     covers: ({ method }, berth, containerd) =>
-      method === 'Tasks.Kill' && bothFail(berth, containerd) && /^signal \d+ does not exist/.test(berth.text),
+      method === 'Tasks.Kill' && /^signal \d+ does not exist/.test(berth.text),
   },
   {
     why: 'Tasks.Metrics tells of tasks that run; containerd of those that have ended, too, until they are deleted.',
@@ -55,5 +56,27 @@ export const explainedTasks: readonly Explained[] = [
       ((/failed to mount rootfs component/.test(containerd.text) && /: mount /.test(berth.text)) ||
         (/failed to start io pipe copy/.test(containerd.text) &&
           /: open std(?:in|out|err) /.test(berth.text))),
+  },
+  {
+    why: 'Options of a runtime that are of another type are refused by the shim, after all else; containerd decodes them first.',
+    covers: ({ method, requests: [request] }, berth, containerd) =>
+      method === 'Tasks.Create' &&
+      (request as Fields).options !== undefined &&
+      bothFail(berth, containerd) &&
+      /^(?:type with url |proto: )/.test(containerd.text),
+  },
+  {
+    why: 'A name of a runtime that is none is an invalid argument; containerd adds what it was about to do, and says UNKNOWN.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Tasks.Create' &&
+      berth.code === 3 &&
+      containerd.text === `failed to start shim: failed to resolve runtime path: ${bare(berth.text)}`,
+  },
+  {
+    why: 'The processes of a task that was killed before it was started are none that can be listed; containerd lists none, or says so.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Tasks.ListPids' &&
+      berth.text === 'container is stopped: failed precondition' &&
+      isDeepStrictEqual(containerd.messages, [{}]),
   },
 ];

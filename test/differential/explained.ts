@@ -18,6 +18,9 @@ const withoutMounts = (messages: readonly unknown[]): unknown =>
     value?.mountPoint === undefined ? value : { ...value, mount: value.mount?.type },
   );
 
+const namespacesOf = ({ messages: [all] }: Answer): unknown[] =>
+  (((all ?? {}) as Fields).namespaces as Fields[] | undefined)?.map(({ name }) => name) ?? [];
+
 const inodesOf = ({ messages: [usage] }: Answer): number => Number((usage as Fields).inodes ?? 0);
 
 /** The mounts as they were before one layer more lay beneath them: without any, the directory itself. */
@@ -52,11 +55,22 @@ export const explained: readonly Explained[] = [
   },
   {
     why: 'Version names Berth in its revision.',
-    covers: ({ method }) => method === 'Version.Version',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Version.Version' &&
+      isDeepStrictEqual(
+        without(berth.messages, 'version', 'revision'),
+        without(containerd.messages, 'version', 'revision'),
+      ),
   },
   {
     why: 'Namespaces.List honours its filter, which containerd ignores.',
-    covers: ({ method }) => method === 'Namespaces.List',
+    covers: ({ method, requests: [request] }, berth, containerd) => {
+      if (method !== 'Namespaces.List' || containerd.code !== 0 || !(request as Fields).filter) return false;
+      const [ours = [], theirs = []] = [berth, containerd].map(namespacesOf);
+      return berth.code === 0
+        ? ours.every((name) => theirs.includes(name))
+        : berth.text.startsWith('filters: parse error: ');
+    },
   },
   {
     why: 'Namespaces.Update answers with the namespace; containerd leaves it out.',
@@ -122,18 +136,31 @@ export const explained: readonly Explained[] = [
     covers: ({ method }, berth, containerd) =>
       method === 'Transfer.Transfer' &&
       bothFail(berth, containerd) &&
-      /^(?:stream "|reference "|type with url |transfer (?:source|destination): )/.test(berth.text),
+      /^(?:stream "|reference "|type with url |transfer (?:source|destination): )/.test(berth.text) &&
+      /^(?:not found$|type with url |proto: |parse |failed to resolve image: |method Transfer |image )/.test(
+        containerd.text,
+      ),
   },
   {
-    why: 'A tag without a name to give says so; containerd looks for the image first.',
+    why: 'A transfer without a name to give says so; containerd looks for the image first.',
     covers: ({ method }, berth, containerd) =>
       method === 'Transfer.Transfer' &&
       berth.text === 'no image name found: not found' &&
-      /^image .* not found$/.test(containerd.text),
+      /^(?:image .* not found|failed to resolve image: .*)$/.test(containerd.text),
   },
   {
     why: 'Diff tells the failed system call of a mount, containerd its own temporary directory.',
-    covers: ({ method }, berth, containerd) => method.startsWith('Diff.') && bothFail(berth, containerd),
+    covers: ({ method }, berth, containerd) =>
+      method.startsWith('Diff.') &&
+      bothFail(berth, containerd) &&
+      containerd.text.includes('<dir>/root/tmpmounts/'),
+  },
+  {
+    why: 'Mounts without a type, and those of a layer to apply that can only be read, are refused before anything is read.',
+    covers: ({ method }, berth, containerd) =>
+      method.startsWith('Diff.') &&
+      bothFail(berth, containerd) &&
+      /^(?:a mount has no type|cannot apply a layer to read-only mounts)/.test(berth.text),
   },
   {
     why: 'In a namespace that has, or never had, a container, a snapshot, a mount or a sandbox, containerd may say so in other words.',
@@ -196,6 +223,18 @@ export const explained: readonly Explained[] = [
       berth.code === containerd.code && berth.code !== 0 && containerd.text.length > 4096,
   },
   {
+    why: 'A digest that is none, and a size out of range, are refused before anything else is looked at.',
+    covers: ({ method }, berth, containerd) =>
+      /^(?:Images|Diff)[.]/.test(method) &&
+      bothFail(berth, containerd) &&
+      /^(?:invalid digest "|size -?\d+ is out of range)/.test(berth.text),
+  },
+  {
+    why: 'A layer is applied to mounts; containerd applies one without any to a directory that it then removes.',
+    covers: ({ method }, berth) =>
+      method === 'Diff.Apply' && berth.text === 'no mounts to apply a layer to: invalid argument',
+  },
+  {
     why: 'Digests that are none are refused in other words.',
     covers: (_, berth, containerd) =>
       told(berth, containerd, /unsupported digest algorithm|invalid checksum digest (?:format|length)/) ||
@@ -219,8 +258,12 @@ export const explained: readonly Explained[] = [
   {
     why: 'Commit and Mounts of a snapshot that is not there or not active name it as the client did; of several faults Commit may name another.',
     covers: ({ method }, berth, containerd) =>
-      (method === 'Snapshots.Commit' && bothFail(berth, containerd)) ||
-      (method === 'Snapshots.Mounts' && told(berth, containerd, /./)),
+      bothFail(berth, containerd) &&
+      ((method === 'Snapshots.Commit' &&
+        /^(?:snapshot |failed to create snapshot: parent |\w+ cannot put a snapshot)/.test(berth.text) &&
+        /snapshot|^failed to commit/.test(containerd.text)) ||
+        (/^(?:Snapshots[.]Mounts|Diff[.]Apply)$/.test(method) &&
+          told(berth, containerd, /^(?:snapshot does not exist|failed to get active mount: )/))),
   },
   {
     why: 'Errors show what is not ASCII whole; containerd cuts it into bytes.',
@@ -229,7 +272,9 @@ export const explained: readonly Explained[] = [
   {
     why: 'PluginInfo of a plug-in that is not there is not found, whatever the options; containerd looks at those first.',
     covers: ({ method }, berth, containerd) =>
-      method === 'Introspection.PluginInfo' && bothFail(berth, containerd),
+      method === 'Introspection.PluginInfo' &&
+      berth.code === 5 &&
+      containerd.text.startsWith('failed to unmarshal plugin info Options: '),
   },
 ];
 

@@ -24,7 +24,7 @@ const topics: Readonly<Record<string, readonly [ofTask: string, ofExec?: string]
 };
 
 /**
- * Processes that were started and have not ended, so that what ends of itself or is killed has ended, and all that
+ * Processes that are there and have not ended, so that what ends of itself or is killed has ended, and all that
  * shims tell in their own time is told, before the next call.
  */
 export class Running {
@@ -48,17 +48,21 @@ export class Running {
   /** What to wait for after a call that both sides answered with OK: those that end of it. */
   endedBy({ method, requests, options }: Call): Call[] {
     const process = processOf(requests[0], options);
-    if (method === 'Tasks.Create') this.#tasks.set(containerOf(process), false);
+    if (method === 'Tasks.Create') {
+      this.#tasks.set(containerOf(process), false);
+      this.#started.set(keyOf(process), process);
+    }
     if (method === 'Tasks.Delete') this.#tasks.delete(containerOf(process));
     if (method === 'Tasks.Start') {
       if (process.execId === '') this.#tasks.set(containerOf(process), true);
       this.#started.set(keyOf(process), process);
       return endsByItself(process) ? this.#waits(process, process.execId === '') : [];
     }
+    if (method !== 'Tasks.Kill') return [];
     const { signal, all } = (requests[0] ?? {}) as Fields;
-    return method === 'Tasks.Kill' && signal === 9
-      ? this.#waits(process, process.execId === '' || all === true)
-      : [];
+    if (signal === 9) return this.#waits(process, process.execId === '' || all === true);
+    // A first process takes no other signal; another ends of any.
+    return signal !== 0 && process.execId !== '' ? this.#waits(process, false) : [];
   }
 
   /** Of one process, or of all of its container, which then are no longer known. */

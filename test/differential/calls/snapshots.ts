@@ -52,6 +52,7 @@ export const diffCalls: readonly Maker[] = [
     left: [nowhere],
     right: [nowhere],
     mediaType: world.random.pick(['', 'nothing/known', 'application/vnd.oci.image.layer.v1.tar']),
-    ref: world.name('ref'),
+    // Of its own: containerd mounts before it opens an ingest, and leaves one that is there to its lease.
+    ref: world.random.pick(['diff-0', 'diff-1']),
   })),
 ];

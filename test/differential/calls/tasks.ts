@@ -8,7 +8,7 @@ const exec = (world: World) => ({ ...of(world), ...(world.chance(0.5) && { execI
 
 /** What a task that is not there answers; nothing is started. */
 export const taskCalls: readonly Maker[] = [
-  maker(Tasks, 'create', 0.5, () => ({ containerId: 'absent' })),
+  maker(Tasks, 'create', 0.5, () => ({ containerId: 'absent', rootfs: [{}] })),
   maker(Tasks, 'start', 0.5, exec),
   maker(Tasks, 'delete', 0.5, of),
   maker(Tasks, 'deleteProcess', 0.5, exec),
