@@ -5,7 +5,9 @@ import { invalidArgument } from '../errors/error.ts';
 export function checkIdentifier(what: string, id: string): string {
   if (id === '') throw invalidArgument(`${what} must not be empty`);
   if (id.length > maxIdentifierLength)
-    throw invalidArgument(`${what} of ${id.length} characters is longer than ${maxIdentifierLength}`);
+    throw invalidArgument(
+      `${what} ${JSON.stringify(id.slice(0, 100))} greater than maximum length (${maxIdentifierLength} characters)`,
+    );
   if (!identifierPattern.test(id))
     throw invalidArgument(`${what} ${JSON.stringify(id)} must match ${identifierPattern.source}`);
   return id;

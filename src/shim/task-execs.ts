@@ -10,7 +10,7 @@ import type { TaskProcess } from './task-process.ts';
 
 /** Registers another process; it starts later. @throws already_exists, failed_precondition (paused, stopped) */
 export function addExec(task: Task, execId: string, paths: StdioPaths, spec: Uint8Array): TaskProcess {
-  checkIdentifier(`invalid exec id ${execId}: identifier`, execId);
+  checkIdentifier(`invalid exec id ${execId.slice(0, 100)}: identifier`, execId);
   if (task.hasExec(execId)) throw alreadyExists(`id ${execId}`);
   const { status } = task.init;
   if (status === 'paused' || status === 'stopped')
