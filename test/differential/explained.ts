@@ -263,7 +263,7 @@ export const explained: readonly Explained[] = [
         /^(?:snapshot |failed to create snapshot: parent |\w+ cannot put a snapshot)/.test(berth.text) &&
         /snapshot|^failed to commit/.test(containerd.text)) ||
         (/^(?:Snapshots[.]Mounts|Diff[.]Apply)$/.test(method) &&
-          told(berth, containerd, /^(?:snapshot does not exist|failed to get active mount: )/))),
+          told(berth, containerd, /^(?:snapshot does not exist|failed to get (?:active|snapshot) mount: )/))),
   },
   {
     why: 'Errors show what is not ASCII whole; containerd cuts it into bytes.',
