@@ -67,7 +67,7 @@ const rows: Record<string, readonly [kind: string, call: () => Promise<unknown>]
     () => h.tasks.update(ctx, 'runs', any('LinuxResources', { cpu: { cpus: '9999' } })),
   ],
   'an update of a task that has ended': [
-    'not_found',
+    'failed_precondition',
     () => h.tasks.update(ctx, 'ended', any('LinuxResources', {})),
   ],
   'an update that is no JSON': [
