@@ -53,7 +53,7 @@ export const explainedTasks: readonly Explained[] = [
       /^Tasks[.](?:Create|Start)$/.test(method) &&
       containerd.code === 2 &&
       ((/failed to mount rootfs component/.test(containerd.text) && /: mount /.test(berth.text)) ||
-        (/failed to start io pipe copy/.test(containerd.text) &&
+        (/failed to start io pipe copy|unknown STDIO scheme/.test(containerd.text) &&
           /: open std(?:in|out|err) /.test(berth.text))),
   },
   {
@@ -77,5 +77,12 @@ export const explainedTasks: readonly Explained[] = [
       method === 'Tasks.ListPids' &&
       berth.text === 'container is stopped: failed precondition' &&
       isDeepStrictEqual(containerd.messages, [{}]),
+  },
+  {
+    why: 'A container without a specification is refused for that; containerd looks for the file it did not write.',
+    covers: ({ method }, berth, containerd) =>
+      method === 'Tasks.Create' &&
+      berth.text.includes('runtime spec is not JSON: ') &&
+      containerd.text.includes('open config.json: no such file'),
   },
 ];
