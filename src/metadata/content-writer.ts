@@ -115,6 +115,7 @@ export class RecordedWriter implements ContentWriter {
     this.#mustBeOpen();
     validateLabels(options.labels ?? {}, 'info.Labels');
     using _lock = await this.#keeper.lock(options.expected ?? (await this.digest()));
+    const isShared = this.#ingest === undefined;
     const blob = await this.#finishBytes(options);
     this.#state = 'closed';
     const isNew = await this.#records.db
@@ -126,7 +127,7 @@ export class RecordedWriter implements ContentWriter {
       });
     this.#committed = blob;
     // What an interrupted writer of this ref left, when others have brought the blob meanwhile.
-    await this.#keeper.blobs.abortIngest(this.#row.key);
+    if (isShared) await this.#keeper.blobs.abortIngest(this.#row.key);
     if (!isNew) throw alreadyExists(`content ${blob.digest}: already exists`);
     return blob.digest;
   }

@@ -23,6 +23,9 @@ export interface MountInfo {
 export const listMounts = (pid: number | 'self' = 'self'): MountInfo[] =>
   parseMountinfo(readFileSync(`/proc/${pid}/mountinfo`));
 
+/** Whether a line about any mount that this process sees holds `text`: a quick look before {@link listMounts}. */
+export const mountsMention = (text: string): boolean => readFileSync('/proc/self/mountinfo').includes(text);
+
 /** Lines that do not have the form are left out. */
 export function parseMountinfo(bytes: Uint8Array): MountInfo[] {
   const lines = Buffer.from(bytes).toString('latin1').split('\n');

@@ -286,6 +286,18 @@ describe('a snapshot with a layer file', { skip: await cannot('erofs') }, () => 
     );
   });
 
+  test('a snapshot becomes a layer file while another daemon has one of the same number mounted', async () => {
+    await using stage = await Stage.open();
+    await using other = await Stage.open();
+    for (const { driver } of [stage, other]) await driver.create(active(1));
+    const target = async ({ driver }: Stage) => driver.applyTarget?.(await driver.mounts(active(1)));
+    await withTempMount(await other.driver.mounts(active(1)), async () => {
+      await using mounted = await target(other);
+      await using free = await target(stage);
+      assert.deepEqual([mounted?.layer, free?.layer?.lowest], [undefined, true]);
+    });
+  });
+
   test('a half-written file of a crash is neither used nor in the way', async () => {
     await using stage = await Stage.open();
     await stage.driver.create(active(1));

@@ -2,7 +2,7 @@ import { readdir, realpath, rename, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { codeOf, failedPrecondition, notFound } from '../../errors/error.ts';
 import { AT_FDCWD } from '../../sys/constants.ts';
-import { listMounts } from '../../sys/mountinfo.ts';
+import { listMounts, mountsMention } from '../../sys/mountinfo.ts';
 import { statAt } from '../../sys/stat.ts';
 import type { LayerFileTarget } from '../apply-target.ts';
 import type { Mount } from '../snapshotter.ts';
@@ -48,7 +48,7 @@ export class LayerClaims {
 
   async #isUnused(id: number): Promise<boolean> {
     const fs = this.#paths.fs(id);
-    if ((await readdir(fs)).length > 0 || (await isMounted(fs))) return false;
+    if ((await readdir(fs)).length > 0 || (await isMounted(id, fs))) return false;
     await rm(this.#paths.partialLayer(id), { force: true });
     return true;
   }
@@ -79,7 +79,8 @@ export class LayerClaims {
 }
 
 /** Whoever has it mounted would not see a layer file that came beneath it. */
-async function isMounted(fs: string): Promise<boolean> {
+async function isMounted(id: number, fs: string): Promise<boolean> {
+  if (!mountsMention(`/${id}/fs`)) return false;
   const mounts = listMounts();
   const { mountId } = statAt(AT_FDCWD, fs);
   const home = mounts.find(({ id }) => BigInt(id) === mountId);
