@@ -146,7 +146,8 @@ class OverlayDriver implements SnapshotDriver, AsyncDisposable {
 
   async commit({ id }: DriverSnapshot): Promise<SnapshotUsage> {
     if (this.#claims.has(id)) throw failedPrecondition(`a layer is still being applied to snapshot ${id}`);
-    await rm(this.#paths.partialLayer(id), { force: true });
+    const partial = this.#paths.partialLayer(id);
+    if (existsSync(partial)) await rm(partial, { force: true });
     const commit = this.#bodies.of(id).layer ? commitLayer : commitDirectory;
     const { usage, body } = await commit(this.#paths, id);
     this.#bodies.set(id, body);

@@ -1,4 +1,5 @@
-import { readdir, realpath, rename, rm } from 'node:fs/promises';
+import { existsSync, renameSync } from 'node:fs';
+import { readdir, realpath, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { codeOf, failedPrecondition, notFound } from '../../errors/error.ts';
 import { AT_FDCWD } from '../../sys/constants.ts';
@@ -49,7 +50,8 @@ export class LayerClaims {
   async #isUnused(id: number): Promise<boolean> {
     const fs = this.#paths.fs(id);
     if ((await readdir(fs)).length > 0 || (await isMounted(id, fs))) return false;
-    await rm(this.#paths.partialLayer(id), { force: true });
+    const partial = this.#paths.partialLayer(id);
+    if (existsSync(partial)) await rm(partial, { force: true });
     return true;
   }
 
@@ -58,7 +60,7 @@ export class LayerClaims {
     return {
       ...beneath,
       path,
-      adopt: () => this.#adopt(id),
+      adopt: async () => this.#adopt(id),
       [Symbol.asyncDispose]: async () => {
         if (!this.#claimed.delete(id)) return;
         await rm(path, { force: true });
@@ -66,9 +68,9 @@ export class LayerClaims {
     };
   }
 
-  async #adopt(id: number): Promise<void> {
+  #adopt(id: number): void {
     try {
-      await rename(this.#paths.partialLayer(id), this.#paths.layer(id));
+      renameSync(this.#paths.partialLayer(id), this.#paths.layer(id));
     } catch (error) {
       if (codeOf(error) === 'ENOENT') throw notFound(`snapshot ${id} was removed meanwhile`, error);
       throw error;

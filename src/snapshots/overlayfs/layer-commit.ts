@@ -1,4 +1,6 @@
-import { open, readdir, rmdir, stat, writeFile } from 'node:fs/promises';
+import { closeSync, fdatasync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { codeOf } from '../../errors/error.ts';
 import { removeTree } from '../../sys/remove-tree.ts';
 import { listXattrs } from '../../sys/xattr.ts';
@@ -20,6 +22,8 @@ export async function commitDirectory(paths: SnapshotPaths, id: number): Promise
   return { usage, body: { directory: true, layer: false } };
 }
 
+const syncData = promisify(fdatasync);
+
 /**
  * A layer file: on disk, and the directory above it gone where nobody has touched it.
  * @throws data_loss when the file is not whole
@@ -31,16 +35,15 @@ export async function commitLayer(paths: SnapshotPaths, id: number): Promise<Com
     await writeFile(paths.layered(id), '');
     own = (await commitDirectory(paths, id)).usage;
   }
-  await syncLayer(paths, id);
-  const { diskBytes, inodes } = await readErofsFile(paths.layer(id));
+  const [{ diskBytes, inodes }] = await Promise.all([readErofsFile(paths.layer(id)), syncLayer(paths, id)]);
   const usage = { sizeBytes: own.sizeBytes + diskBytes, inodes: own.inodes + inodes };
   return { usage, body: { directory, layer: true } };
 }
 
 async function dropUntouched(paths: SnapshotPaths, id: number): Promise<boolean> {
   try {
-    if (!(await isUntouched(paths.fs(id)))) return false;
-    await rmdir(paths.fs(id));
+    if (!isUntouched(paths.fs(id))) return false;
+    rmdirSync(paths.fs(id));
   } catch (error) {
     if (codeOf(error) === 'ENOTEMPTY' || codeOf(error) === 'EBUSY') return false;
     if (codeOf(error) !== 'ENOENT') throw error;
@@ -49,12 +52,15 @@ async function dropUntouched(paths: SnapshotPaths, id: number): Promise<boolean>
   return true;
 }
 
-/** Empty, and as it is made where the snapshot beneath has nothing special: then the root of a layer file is the same. */
-async function isUntouched(fs: string): Promise<boolean> {
-  const { mode, uid, gid } = await stat(fs);
+/**
+ * Empty, and as it is made where the snapshot beneath has nothing special: then the root of a layer file is the same. At
+ * once: layers are committed one after the other, and libuv's threads are busy with those to come.
+ */
+function isUntouched(fs: string): boolean {
+  const { mode, uid, gid } = statSync(fs);
   if ((mode & 0o7777) !== 0o755 || uid !== 0 || gid !== 0) return false;
   if (listXattrs(fs).some((name) => !name.includes('.overlay.'))) return false;
-  return (await readdir(fs)).length === 0;
+  return readdirSync(fs).length === 0;
 }
 
 /** A layer file, by default that of the snapshot, and the directories it is found by are on disk on return. */
@@ -63,6 +69,10 @@ export async function syncLayer(paths: SnapshotPaths, id: number, layer = paths.
 }
 
 async function syncFile(path: string): Promise<void> {
-  await using file = await open(path);
-  await file.datasync();
+  const fd = openSync(path, 'r');
+  try {
+    await syncData(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
