@@ -89,7 +89,7 @@ export class LocalContainers implements Containers {
     }
   }
 
-  /** Held while a container is made, restarted or removed. @throws the signal's reason */
+  /** Held while a container is made, restarted or removed, or gets FIFOs. @throws the signal's reason */
   lock(ctx: Context, id: string): Promise<Disposable> {
     return this.#ids.acquire(`${validNamespace(ctx)}/${id}`, ctx.signal);
   }
@@ -115,8 +115,10 @@ export class LocalContainers implements Containers {
     const namespace = validNamespace(ctx);
     validateIdentifier(wanted.containerId);
     if (wanted.execId !== '') validateIdentifier(wanted.execId);
+    // A container that is being removed takes its FIFOs along, and gets no more.
+    using _id = await this.lock(ctx, wanted.containerId);
     await this.#parts.containers.get(ctx, wanted.containerId);
-    return this.stdio.make(namespace, wanted, ctx.caller.uid);
+    return await this.stdio.make(namespace, wanted, ctx.caller.uid);
   }
 
   async processSpec(ctx: Context, wanted: WantedProcess): Promise<Any> {

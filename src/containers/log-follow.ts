@@ -23,10 +23,12 @@ export async function* readLog(
   wanted: Omit<WantedLogs, 'containerId'>,
 ): AsyncGenerator<LogEntry> {
   using changes = watchDirectory(dirname(source.path));
-  const file = await waitForLog(source, wanted.follow, changes);
+  const here = await openLog(source.path);
+  const file = here ?? (await waitForLog(source, wanted.follow, changes));
   if (file === undefined) return;
   await using _ = file;
-  const start = await startOf(file, wanted.tail);
+  // All of a log that was waited for is new.
+  const start = here === undefined ? 0 : await startOf(file, wanted.tail);
   for await (const entry of entriesFrom(file, start, source, wanted.follow, changes))
     if (wanted.since === undefined || !isBefore(entry.time, wanted.since)) yield entry;
 }
