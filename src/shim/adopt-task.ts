@@ -2,7 +2,7 @@ import { messageOf } from '../errors/error.ts';
 import type { FoundFds } from './fd-store.ts';
 import { endRuntimes, undoCreate } from './half-made.ts';
 import { watchAgain } from './reaper.ts';
-import { containerDirOf, finishStart } from './runc-container.ts';
+import { containerDirOf, finishStart } from './runtime-shortcuts.ts';
 import type { Task } from './task.ts';
 import type { TaskProcess } from './task-process.ts';
 import type { ProcessRecord, TaskRecord, Telling } from './task-record.ts';

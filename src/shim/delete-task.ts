@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { failedPrecondition, messageOf } from '../errors/error.ts';
 import { type ProcessExit, unknownExitStatus } from './reaper.ts';
-import { containerDirOf, deleteContainer } from './runc-container.ts';
+import { containerDirOf, deleteContainer } from './runtime-shortcuts.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
 import { plainCgroupOf, unmountRootfs } from './task-rootfs.ts';

@@ -3,7 +3,7 @@ import { rouseCgroupMoves } from '../sys/cgroup-migration.ts';
 import { undoCreate } from './half-made.ts';
 import { makeInit } from './make-process.ts';
 import { restoreTask } from './restore-task.ts';
-import { containerDirOf, startCrun, startRunc } from './runc-container.ts';
+import { containerDirOf, startCrun, startRunc } from './runtime-shortcuts.ts';
 import type { Task } from './task.ts';
 import { removeRecord } from './task-record.ts';
 import {

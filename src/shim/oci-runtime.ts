@@ -10,7 +10,7 @@ export interface RuntimePlace {
   /** Directory of the runtime's own state, one a namespace. */
   readonly root: string;
   readonly systemdCgroup: boolean;
-  /** Whether this is runc itself: see runc-container.ts. */
+  /** Whether this is runc itself: see runtime-shortcuts.ts. */
   readonly isRunc: boolean;
   readonly isCrun: boolean;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { makeFifo, openFifo } from '../sys/fifo.ts';
-import { deleteContainer, finishStart, startCrun, startRunc } from './runc-container.ts';
+import { deleteContainer, finishStart, startCrun, startRunc } from './runtime-shortcuts.ts';
 import { plainCgroupOf } from './task-rootfs.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'berth-runc-'));
