@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import { internal } from '../errors/error.ts';
 import { type Encoding, MessageSplitter, type ReceivedMessage } from './grpc-frame.ts';
 import { inflate } from './grpc-inflate.ts';
+import { sendTrailers, type Trailers } from './http2-trailers.ts';
 import { Code, type WireStatus } from './status.ts';
 
 const answerHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
@@ -110,7 +111,7 @@ export class GrpcExchange {
     this.#close();
     const stream = this.#stream;
     stream.once('wantTrailers', () => {
-      stream.sendTrailers(trailersOf(status));
+      sendTrailers(stream, trailersOf(status));
       this.#dropInput();
     });
     stream.end(last);
@@ -169,7 +170,7 @@ export class GrpcExchange {
 const deadlineError = (): DOMException => new DOMException('context deadline exceeded', 'TimeoutError');
 const cancelError = (): DOMException => new DOMException('context canceled', 'AbortError');
 
-function trailersOf({ code, message }: WireStatus): OutgoingHttpHeaders {
+function trailersOf({ code, message }: WireStatus): Trailers {
   if (message === '') return { 'grpc-status': String(code) };
   return { 'grpc-status': String(code), 'grpc-message': percentEncode(message) };
 }
