@@ -24,7 +24,7 @@ export class ShimCalls implements TaskCaller {
   }
 
   async change<T>(id: string, call: (task: TaskClient) => Promise<T>): Promise<T> {
-    const { task } = await this.#shim.connection();
+    const { task } = await this.#connection(id);
     return call(task).catch((error) => {
       throw inDaemonWords(error, id);
     });
@@ -35,17 +35,23 @@ export class ShimCalls implements TaskCaller {
   }
 
   /** As {@link look}, of what berth-shim answers beside the task API. */
-  ask<T>(call: (api: ShimApi) => Promise<T>): Promise<T> {
-    return this.#look('', ({ api }) => call(api));
+  ask<T>(id: string, call: (api: ShimApi) => Promise<T>): Promise<T> {
+    return this.#look(id, ({ api }) => call(api));
   }
 
   /** The one shim stays. */
   async leave(): Promise<void> {}
 
+  /** Starts no shim for a task that cannot be. */
+  async #connection(id: string): Promise<ShimConnection> {
+    if (!(await this.#shim.mayHaveTasks())) throw notFound(`task ${id} not found`);
+    return this.#shim.connection();
+  }
+
   async #look<T>(id: string, call: (shim: ShimConnection) => Promise<T>): Promise<T> {
     for (let lost = 0; ; ) {
       try {
-        return await call(await this.#shim.connection());
+        return await call(await this.#connection(id));
       } catch (error) {
         if (!lostShim(error) || ++lost > maxLostShims) throw inDaemonWords(error, id);
       }

@@ -38,7 +38,10 @@ export class Shim implements AsyncDisposable {
   #client: TtrpcClient | undefined;
   #connecting: Promise<ShimConnection> | undefined;
   readonly #asked = Promise.withResolvers<void>();
-  #following: Promise<void>;
+  #isAsked = false;
+  /** Settled once it is known whether something of an earlier daemon waits for a shim. */
+  readonly #looked: Promise<void>;
+  readonly #following: Promise<void>;
 
   /**
    * `onConnected`: called after each connection; by then the shim has taken over what an earlier one left.
@@ -55,17 +58,24 @@ export class Shim implements AsyncDisposable {
     this.#events = events;
     this.#log = log;
     this.#onConnected = onConnected;
-    this.#following = this.#followWhenNeeded(needed);
+    this.#looked = this.#lookForTasks(needed);
+    this.#following = this.#followWhenAsked();
   }
 
   /** The connection, made now where there is none. @throws unavailable */
   connection(): Promise<ShimConnection> {
-    this.#asked.resolve();
+    this.#ask();
     this.#connecting ??= this.#connect();
     return this.#connecting;
   }
 
-  /** Whether it runs, or has been asked for. */
+  /** Whether there may be tasks, now or earlier: where not, whoever only looks for one need not start a shim. */
+  async mayHaveTasks(): Promise<boolean> {
+    await this.#looked;
+    return this.#isAsked;
+  }
+
+  /** Whether it runs, or is being started. */
   isThere(): boolean {
     return this.#connecting !== undefined;
   }
@@ -80,6 +90,11 @@ export class Shim implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #ask(): void {
+    this.#isAsked = true;
+    this.#asked.resolve();
   }
 
   async #connect(): Promise<ShimConnection> {
@@ -124,8 +139,12 @@ export class Shim implements AsyncDisposable {
     return connectShim(this.#launch);
   }
 
-  async #followWhenNeeded(needed: () => Promise<boolean>): Promise<void> {
-    if (existsSync(shimSocketPath(this.#launch.stateDir)) || (await needed())) this.#asked.resolve();
+  async #lookForTasks(needed: () => Promise<boolean>): Promise<void> {
+    if (existsSync(shimSocketPath(this.#launch.stateDir)) || (await needed())) this.#ask();
+  }
+
+  async #followWhenAsked(): Promise<void> {
+    await this.#looked;
     await this.#asked.promise;
     await this.#follow();
   }

@@ -183,7 +183,7 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
   /** What has been done to end a task, oldest first: shows why one still ends. Shims of others tell none. @throws not_found */
   async endSteps(ctx: Context, id: string): Promise<readonly EndStep[]> {
     if ((await this.#foreign.find(namespaceOf(ctx), id)) !== undefined) return [];
-    const ask = (signal: AbortSignal) => this.#calls.ask((api) => api.steps({ id }, { ...ctx, signal }));
+    const ask = (signal: AbortSignal) => this.#calls.ask(id, (api) => api.steps({ id }, { ...ctx, signal }));
     return (await withDeadline(ctx.signal, listMs, 'berth-shim', ask)).steps;
   }
 
@@ -229,7 +229,8 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
 
   /** Where berth-shim does not answer, its tasks are known by their records, in state `unknown`. */
   async #listOwn(ctx: Context): Promise<readonly TaskState[]> {
-    const ask = (signal: AbortSignal) => this.#calls.ask((api) => api.list({}, { ...ctx, signal }));
+    if (!(await this.#shim.mayHaveTasks())) return [];
+    const ask = (signal: AbortSignal) => this.#calls.ask('', (api) => api.list({}, { ...ctx, signal }));
     try {
       const { tasks } = await withDeadline(ctx.signal, listMs, 'list of berth-shim', ask);
       return tasks.map(stateOfListed);
@@ -248,7 +249,7 @@ export class Tasks extends TaskVerbs implements AsyncDisposable {
 
   async #listAll(signal: AbortSignal, log: Log): Promise<readonly TaskKey[] | undefined> {
     if (!this.#shim.isThere()) return undefined;
-    const { tasks } = await this.#calls.ask((api) => api.list({}, daemonContext(log, '', signal)));
+    const { tasks } = await this.#calls.ask('', (api) => api.list({}, daemonContext(log, '', signal)));
     return tasks;
   }
 

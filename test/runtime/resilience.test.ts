@@ -19,9 +19,7 @@ after(() => h[Symbol.asyncDispose]());
 
 test('two daemons that start at once get one shim', async () => {
   await using other = new Tasks({ stateDir: h.state, events: new EventExchange(), log: silentLog });
-  await Promise.all([h.tasks.list(ctx), other.list(ctx)]);
-  // On a busy machine a list answers before the shim does.
-  await until(() => existsSync(shimSocketPath(h.state)), 'the shim is there');
+  await Promise.all([h.tasks.features(ctx), other.features(ctx)]);
   const pid = await h.shimPid();
   const shims = readFileSync(join(h.state, 's/shim.log'), 'utf8').match(/shim serves/g) ?? [];
   assert.equal(shims.length, 1);
@@ -30,8 +28,14 @@ test('two daemons that start at once get one shim', async () => {
 
 test('no shim runs before there is a task to care for; what an earlier daemon left starts it at once', async () => {
   await using own = new Harness();
-  await sleep(300);
-  assert.equal(existsSync(shimSocketPath(own.state)), false);
+  assert.deepEqual(await own.tasks.list(ctx), []);
+  assert.equal(await own.tasks.find(ctx, 'nobody'), undefined);
+  const said = { message: 'task nobody not found' };
+  await assert.rejects(own.tasks.kill(ctx, 'nobody', 9), said);
+  await assert.rejects(own.tasks.wait(ctx, 'nobody'), said);
+  await assert.rejects(own.tasks.delete(ctx, 'nobody'), said);
+  await assert.rejects(own.tasks.endSteps(ctx, 'nobody'), said);
+  assert.equal(existsSync(join(own.state, 's')), false, 'none was started for those');
   mkdirSync(join(own.state, 'io.containerd.runtime.v2.task/test/left'), { recursive: true });
   await h.restart();
   await until(() => existsSync(shimSocketPath(h.state)), 'the shim is there');
