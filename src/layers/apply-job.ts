@@ -13,6 +13,8 @@ export interface ApplyJob {
   readonly limits: LayerLimits;
   readonly sync: boolean;
   readonly counter: ApplyCounter | undefined;
+  /** One Int32 in shared memory: how many layers are, or wait to be, applied by now. */
+  readonly underWay: Int32Array<SharedArrayBuffer>;
 }
 
 /** A layer that was applied without what is beneath it, to be completed (see `finishApplied`). */

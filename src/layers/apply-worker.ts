@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { read, readdirSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { aborted } from '../errors/error.ts';
@@ -27,6 +28,7 @@ import { type JobMessage, packError, receiveStream } from './worker-messages.ts'
 /** The thread in which a layer is inflated, hashed and written (see apply.ts). One job at a time. */
 
 const readElsewhere = promisify(read);
+const processors = availableParallelism();
 const readChunkBytes = 512 * 1024;
 /** Cancellation is looked at after so many bytes: a few milliseconds, also when the layer is all tiny files. */
 const sliceBytes = 256 * 1024;
@@ -99,7 +101,8 @@ async function untar(
   const hash = createHash('sha256');
   const stop = new Int32Array(cancel);
   let sizeBytes = 0;
-  for await (const chunk of decompress(sourceOf(job, stream), job.mediaType, job.limits)) {
+  const spare = () => Atomics.load(job.underWay, 0) < processors;
+  for await (const chunk of decompress(sourceOf(job, stream), job.mediaType, job.limits, { spare })) {
     hash.update(chunk);
     sizeBytes += chunk.length;
     onChunk(chunk);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, deflateSync, gzipSync, inflate, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { isKind } from '../errors/error.ts';
 import { decompress } from './decompress.ts';
@@ -235,3 +236,36 @@ test('a source whose first bytes are refused is closed', async () => {
   await assert.rejects(decompress(source(), gzipType).next(), { kind: 'invalid_argument' });
   assert.equal(open, 0);
 });
+
+test('a layer comes out the same, whoever has time to inflate it', async () => {
+  const text = random(3_500_000, 6);
+  const kinds = [
+    [gzipType, gzipSync(text)],
+    [zstdType, zstdCompressSync(text)],
+  ] as const;
+  for (const [mediaType, bytes] of kinds) {
+    let asked = 0;
+    const ways = [() => true, () => false, () => asked++ % 2 === 0, () => asked++ % 3 === 0];
+    for (const spare of ways) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of decompress(inSteps(bytes, 9973), mediaType, undefined, { spare }))
+        chunks.push(Buffer.from(chunk));
+      assert.ok(Buffer.concat(chunks).equals(text), mediaType);
+    }
+    assert.ok(asked > 8, 'asked before each piece');
+  }
+});
+
+test('a layer that breaks while the caller is busy with what came before fails when the rest is asked for', async () => {
+  const bytes = gzipSync(random(6_000_000, 7));
+  bytes.fill(0xff, bytes.length / 2, bytes.length / 2 + 900);
+  const read = async () => {
+    for await (const _ of decompress(inSteps(bytes, bytes.length), gzipType)) await readahead();
+  };
+  await assert.rejects(read(), (error) => isKind(error, 'invalid_argument'));
+});
+
+/** Until the piece after this one has been worked on elsewhere, and what became of it has been looked at. */
+async function readahead(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) await promisify(inflate)(deflateSync(Buffer.alloc(8 << 20)));
+}

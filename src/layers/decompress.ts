@@ -7,6 +7,7 @@ import { openZstd, ZstdError } from '../sys/zstd.ts';
 import { gunzip } from './gunzip.ts';
 import { defaultLayerLimits, type InflateLimits } from './limits.ts';
 import { compressionOf, sniffCompression } from './media-type.ts';
+import type { Spare } from './read-ahead.ts';
 import { unzstd } from './unzstd.ts';
 
 const outputChunkBytes = 1 << 20;
@@ -17,7 +18,8 @@ const zstdWindowLog = 27;
 /**
  * The uncompressed bytes of a layer: gzip (any number of members, zero padding after them; other trailing bytes are
  * an error), zstd (any number of frames, skippable ones too, windows to 128 MiB) or plain. Inflating runs ahead on
- * libuv's pool while the caller works on a chunk, which is valid until the next. gzip goes through igzip where that is
+ * libuv's pool while the caller works on a chunk, which is valid until the next; on the caller's own thread while nothing is
+ * to `spare` (default: there always is). gzip goes through igzip where that is
  * installed and zstd straight through Node's own (`libraries`, default true), else through Node's streams. Pieces of `source` need be valid until the next only. The first bytes must agree with the media type.
  * @throws invalid_argument (corrupt, truncated, other compression), resource_exhausted (beyond `limits`)
  */
@@ -25,7 +27,7 @@ export async function* decompress(
   source: AsyncIterable<Buffer>,
   mediaType: string,
   limits: InflateLimits = defaultLayerLimits,
-  { libraries = true }: { readonly libraries?: boolean } = {},
+  { libraries = true, spare = () => true }: { readonly libraries?: boolean; readonly spare?: Spare } = {},
 ): AsyncGenerator<Buffer> {
   const counted = { bytesIn: 0 };
   const pieces = count(source, counted);
@@ -33,7 +35,7 @@ export async function* decompress(
     const { head, rest } = await peek(pieces);
     const compression = agreed(compressionOf(mediaType), sniffCompression(head), mediaType);
     let bytesOut = 0;
-    for await (const chunk of inflate(rest, compression, libraries)) {
+    for await (const chunk of inflate(rest, compression, libraries, spare)) {
       bytesOut += chunk.length;
       checkBudget(bytesOut, counted.bytesIn, limits);
       yield chunk;
@@ -90,6 +92,7 @@ async function* inflate(
   source: AsyncGenerator<Buffer>,
   compression: LayerCompression,
   libraries: boolean,
+  spare: Spare,
 ): AsyncGenerator<Buffer> {
   if (compression === 'none') {
     yield* source;
@@ -98,8 +101,8 @@ async function* inflate(
   const gzip = libraries && compression === 'gzip' ? openIgzip() : undefined;
   using zstd = libraries && compression === 'zstd' ? openZstd(zstdWindowLog) : undefined;
   try {
-    if (gzip !== undefined) yield* gunzip(source, gzip);
-    else if (zstd !== undefined) yield* unzstd(source, zstd);
+    if (gzip !== undefined) yield* gunzip(source, gzip, spare);
+    else if (zstd !== undefined) yield* unzstd(source, zstd, spare);
     else yield* throughZlib(source, compression);
   } catch (error) {
     throw isCorrupt(error)

@@ -1,19 +1,20 @@
 import { IgzipError, type IgzipInflater } from '../sys/igzip.ts';
-import { nextPiece, readAhead } from './read-ahead.ts';
+import { nextPiece, readAhead, type Spare } from './read-ahead.ts';
 
 /** So much of a member is inflated at once: a file of an estargz layer is one, and not worth another thread. */
 const smallBytes = 64 * 1024;
 
 /**
- * Inflates gzip members one after the other; zeros may follow the last. The next piece is inflated on another thread
- * while the caller works on one, which is valid until the next is asked for. @throws IgzipError
+ * Inflates gzip members one after the other; zeros may follow the last. Pieces come as {@link readAhead} says.
+ * @throws IgzipError
  */
 export async function* gunzip(
   source: AsyncIterator<Buffer>,
   inflater: IgzipInflater,
+  spare: Spare,
 ): AsyncGenerator<Buffer> {
   const members = new MemberReader(source, inflater);
-  yield* readAhead((output) => members.fill(output));
+  yield* readAhead((output, elsewhere) => members.fill(output, elsewhere), spare);
 }
 
 class MemberReader {
@@ -31,19 +32,20 @@ class MemberReader {
   }
 
   /** As much of `output` as there is; empty at the end. */
-  async fill(output: Buffer): Promise<Buffer> {
+  async fill(output: Buffer, elsewhere: boolean): Promise<Buffer> {
     let used = 0;
     while (used < output.length && !this.#done) {
       if (this.#inflater.finished) await this.#nextMember();
       else if (this.#hungry) await this.#feed();
-      else used += await this.#inflate(output.subarray(used));
+      else used += await this.#inflate(output.subarray(used), elsewhere);
     }
     return output.subarray(0, used);
   }
 
-  async #inflate(output: Buffer): Promise<number> {
+  async #inflate(output: Buffer, elsewhere: boolean): Promise<number> {
     const room = this.#fresh ? output.subarray(0, smallBytes) : output;
-    const count = this.#fresh ? this.#inflater.inflate(room) : await this.#inflater.inflateElsewhere(room);
+    const there = elsewhere && !this.#fresh;
+    const count = there ? await this.#inflater.inflateElsewhere(room) : this.#inflater.inflate(room);
     this.#hungry = count < room.length;
     this.#fresh &&= count === 0;
     return count;

@@ -1,16 +1,20 @@
 import { ZstdError, type ZstdInflater } from '../sys/zstd.ts';
-import { nextPiece, readAhead } from './read-ahead.ts';
+import { nextPiece, readAhead, type Spare } from './read-ahead.ts';
 
 /** So much of a frame is inflated at once: a file of a zstd:chunked layer is one, and not worth another thread. */
 const smallBytes = 64 * 1024;
 
 /**
- * Inflates zstd frames one after the other, skippable ones to nothing. The next piece is inflated on another thread while
- * the caller works on one, which is valid until the next is asked for. @throws ZstdError
+ * Inflates zstd frames one after the other, skippable ones to nothing. Pieces come as {@link readAhead} says.
+ * @throws ZstdError
  */
-export async function* unzstd(source: AsyncIterator<Buffer>, inflater: ZstdInflater): AsyncGenerator<Buffer> {
+export async function* unzstd(
+  source: AsyncIterator<Buffer>,
+  inflater: ZstdInflater,
+  spare: Spare,
+): AsyncGenerator<Buffer> {
   const frames = new FrameReader(source, inflater);
-  yield* readAhead((output) => frames.fill(output));
+  yield* readAhead((output, elsewhere) => frames.fill(output, elsewhere), spare);
 }
 
 class FrameReader {
@@ -26,20 +30,20 @@ class FrameReader {
   }
 
   /** As much of `output` as there is; empty at the end. */
-  async fill(output: Buffer): Promise<Buffer> {
+  async fill(output: Buffer, elsewhere: boolean): Promise<Buffer> {
     let used = 0;
     while (used < output.length && !this.#done) {
       if (this.#hungry) await this.#feed();
-      else used += await this.#inflate(output.subarray(used));
+      else used += await this.#inflate(output.subarray(used), elsewhere);
     }
     return output.subarray(0, used);
   }
 
-  async #inflate(output: Buffer): Promise<number> {
+  async #inflate(output: Buffer, elsewhere: boolean): Promise<number> {
     const inflater = this.#inflater;
     const fresh = inflater.finished;
     const room = fresh ? output.subarray(0, smallBytes) : output;
-    const count = fresh ? inflater.inflate(room) : await inflater.inflateElsewhere(room);
+    const count = elsewhere && !fresh ? await inflater.inflateElsewhere(room) : inflater.inflate(room);
     this.#hungry = inflater.hungry && (count < room.length || inflater.finished);
     return count;
   }
