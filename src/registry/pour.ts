@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import type { MessagePort } from 'node:worker_threads';
 import { codeOf, messageOf } from '../errors/error.ts';
 import { passedThrough } from '../sys/free-memory.ts';
+import { WriteBack } from '../sys/write-back.ts';
 import type { BodyAnswer, PlainError, PourEnd, PourTarget } from './body-messages.ts';
 import type { ResponseBody } from './exchange.ts';
 
@@ -20,6 +21,7 @@ export class Pour {
   readonly #body: ResponseBody;
   readonly #target: PourTarget;
   readonly #timer: NodeJS.Timeout;
+  readonly #writeBack: WriteBack;
   #end: number;
   #at: number;
   #told: number;
@@ -33,6 +35,7 @@ export class Pour {
     this.#end = target.end;
     this.#at = target.offset;
     this.#told = target.offset;
+    this.#writeBack = new WriteBack(target.fd, target.offset);
     this.#timer = setInterval(() => this.#tell(), stepMs);
     body.on('data', (chunk: Buffer) => this.#take(chunk));
     body.once('end', () => this.stop({ reason: 'ended' }));
@@ -53,8 +56,14 @@ export class Pour {
     this.#over = true;
     clearInterval(this.#timer);
     this.#tell();
-    this.#port.postMessage({ stopped: end } satisfies BodyAnswer);
     if (end.reason !== 'ended') this.#body.destroy();
+    void this.#letGo(end);
+  }
+
+  /** Who hears that it stopped may close the file. */
+  async #letGo(end: PourEnd): Promise<void> {
+    await this.#writeBack.settled();
+    this.#port.postMessage({ stopped: end } satisfies BodyAnswer);
   }
 
   #take(chunk: Buffer): void {
@@ -68,6 +77,7 @@ export class Pour {
       return;
     }
     this.#at += mine.length;
+    this.#writeBack.grewTo(this.#at);
     passedThrough(chunk.length);
     if (this.#at < this.#end) {
       if (this.#at - this.#told >= stepBytes) this.#tell();

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { failedPrecondition, resourceExhausted } from '../../errors/error.ts';
 import { AT_FDCWD, O_CREAT, O_RDWR } from '../../sys/constants.ts';
 import type { Fd } from '../../sys/fd.ts';
-import { openAt, startWriteBack } from '../../sys/files.ts';
+import { openAt } from '../../sys/files.ts';
+import { WriteBack } from '../../sys/write-back.ts';
 import { BufferedOutput, writeAll } from './buffered-output.ts';
 import { alignUp, dataAt, maxFileBytes, pageBytes } from './format.ts';
 import type { LayerBuilder } from './layer-builder.ts';
@@ -14,8 +15,6 @@ import type { SparseCopy } from './sparse-map.ts';
 import { encodeSuperblock, restAt, superblock } from './superblock.ts';
 
 const copyBytes = 1 << 20;
-/** So much is written before the disk is asked to begin with it. */
-const writeBackBytes = 8 << 20;
 
 /**
  * A layer file while it is written: the tar as it comes, then the metadata, then the superblock, so that an unfinished
@@ -24,16 +23,14 @@ const writeBackBytes = 8 << 20;
 export class LayerOutput implements AsyncDisposable {
   readonly #fd: Fd;
   readonly #path: string;
+  readonly #writeBack: WriteBack;
   #dataBytes = 0;
-  /** Up to here the disk was asked to begin. */
-  #writtenBack = 0;
-  /** While it is being asked, which may take as long as its queue is full. */
-  #writeBack: Promise<void> | undefined;
 
   /** @throws failed_precondition when there is something at `path` already */
   constructor(path: string) {
     this.#path = path;
     this.#fd = openAt(AT_FDCWD, path, O_RDWR | O_CREAT, 0o600);
+    this.#writeBack = new WriteBack(this.#fd);
     if (fstatSync(this.#fd.fd).size === 0) return;
     this.#fd.close();
     throw failedPrecondition(`layer file ${path} exists`);
@@ -46,17 +43,7 @@ export class LayerOutput implements AsyncDisposable {
     if (at + chunk.length > maxFileBytes) throw this.#tooLarge();
     // The file is new, so what is not written is zero.
     if (!isZero(chunk)) writeAll(this.#fd.fd, chunk, at);
-    this.#startWriteBack(dataAt + this.#dataBytes, writeBackBytes);
-  }
-
-  /** Of what is new, if that is enough: the file is synced before its snapshot is committed, which then waits less. */
-  #startWriteBack(to: number, enoughBytes: number): void {
-    const from = this.#writtenBack;
-    if (this.#writeBack !== undefined || to - from < enoughBytes) return;
-    this.#writtenBack = to;
-    this.#writeBack = startWriteBack(this.#fd, from, to - from).finally(() => {
-      this.#writeBack = undefined;
-    });
+    this.#writeBack.grewTo(dataAt + this.#dataBytes);
   }
 
   /** Everything behind the data, and the superblock. */
@@ -86,17 +73,17 @@ export class LayerOutput implements AsyncDisposable {
       chunks: layout.chunks.size > 0,
     };
     writeAll(fd, encodeSuperblock(record), superblock.at);
-    this.#startWriteBack(fileBytes, 0);
+    this.#writeBack.grewTo(fileBytes, { last: true });
   }
 
   /** Puts everything on disk; the name in its directory is the caller's. */
   async sync(): Promise<void> {
-    await this.#writeBack;
+    await this.#writeBack.settled();
     await promisify(fdatasync)(this.#fd.fd);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writeBack;
+    await this.#writeBack.settled();
     this.#fd.close();
   }
 
