@@ -70,7 +70,10 @@ export class Daemon {
     const graph = await compose(() => config.current, layoutOf(root, state), version, log, collected);
     const tracing = await openTracing(process.env, version, log);
     const draining = new AbortController();
-    const memory = new GrownMemory(returnFreeMemory);
+    const memory = new GrownMemory(() => {
+      graph.metadata.db.releaseMemory();
+      return returnFreeMemory();
+    });
     const quiet = new QuietTimer(quietMs, () => void memory.giveBack());
     const calls = new RunningCalls();
     const after = (info: CallInfo, failure: unknown, elapsedMs: number): void => {

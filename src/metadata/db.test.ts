@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../errors/error.ts';
+import { returnFreeMemory } from '../sys/free-memory.ts';
 import { openDb } from './db.ts';
 
 function scratch(t: TestContext): string {
@@ -145,4 +146,22 @@ test('the log is checkpointed while writing, so it stays bounded', async (t) => 
   while (statSync(path).size <= 4 << 20) await sleep(10);
   assert.ok(statSync(`${path}-wal`).size < 40 << 20);
   assert.equal(db.all(names).length, 3600);
+});
+
+test('pages of the file that were read are given back, and read again', async (t) => {
+  await using db = openDb(scratch(t));
+  const long = 'x'.repeat(2 ** 20);
+  await db.write((tx) => {
+    for (let i = 0; i < 7; i++) tx.run(add, `${i}${long}`);
+  });
+  const lengths = () => db.all<{ length: number }>('SELECT length(name) AS length FROM namespaces');
+  const before = lengths();
+  await returnFreeMemory();
+  const kept = process.memoryUsage.rss();
+  db.releaseMemory();
+  await returnFreeMemory();
+  assert.ok(kept - process.memoryUsage.rss() > 4 * 2 ** 20, 'of the 7 MiB kept');
+  assert.deepEqual(lengths(), before);
+  await db[Symbol.asyncDispose]();
+  db.releaseMemory();
 });
