@@ -163,7 +163,15 @@ export function installPackage(dir: string): string {
   writeFileSync(join(dir, 'package.json'), '{"private": true}');
   execFileSync(
     'npm',
-    ['install', '--silent', '--no-audit', '--no-fund', '--ignore-scripts', join(dir, tarball)],
+    [
+      'install',
+      '--silent',
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+      '--prefer-offline',
+      join(dir, tarball),
+    ],
     { cwd: dir },
   );
   if (!readdirSync(join(dir, 'node_modules')).includes('berth'))

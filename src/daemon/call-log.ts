@@ -7,7 +7,7 @@ const worthWarning: ReadonlySet<ErrorKind> = new Set(['unknown', 'internal', 'da
 /** One line for each call, with the id of its request and its method; one that succeeded is told at level trace only. */
 export function logCall({ ctx }: CallInfo, failure: unknown, elapsedMs: number): void {
   if (failure === undefined) {
-    ctx.log.trace({ namespace: ctx.namespace, elapsedMs: Number(elapsedMs.toFixed(2)) }, 'call served');
+    ctx.log.trace({ namespace: ctx.namespace, elapsedMs: Math.round(elapsedMs * 100) / 100 }, 'call served');
     return;
   }
   const kind = kindOf(failure);

@@ -19,7 +19,7 @@ import { Code, toStatus } from './status.ts';
 /** What is done around connections and calls. */
 export interface GrpcServerOptions {
   readonly log?: Log;
-  /** Asked once for each connection; throwing or undefined leaves the caller unknown. */
+  /** Asked once for each connection, once its first frames are sent; throwing or undefined leaves the caller unknown. */
   readonly peerOf?: (socket: net.Socket) => Peer | undefined;
   /** A span for a call, where calls are traced; `parent` is the caller's W3C traceparent, unchecked. */
   readonly span?: ((parent: string | undefined, service: string, method: string) => Span) | undefined;
@@ -86,10 +86,12 @@ export class GrpcServer {
   /** Takes an accepted connection; whatever comes over it, only it can suffer. */
   accept(socket: net.Socket): void {
     const peer = this.#peerOf(socket);
+    // A kernel call that the connection's first frames need not wait for.
+    setImmediate(peer);
     const session = performServerHandshake(socket, sessionOptions);
     this.#sessions.set(session, socket);
     session.setLocalWindowSize(connectionWindowBytes);
-    session.on('stream', (stream, headers, _flags, raw) => this.#stream(stream, headers, raw, peer));
+    session.on('stream', (stream, headers, _flags, raw) => this.#stream(stream, headers, raw, peer()));
     for (const emitter of [socket, session])
       emitter.on('error', (error: Error) => this.#log.debug({ error: error.message }, 'connection failed'));
     socket.once('close', () => {
@@ -110,7 +112,16 @@ export class GrpcServer {
     clearTimeout(cut);
   }
 
-  #peerOf(socket: net.Socket): Peer | undefined {
+  /** Tells who is at the other end; asks once. */
+  #peerOf(socket: net.Socket): () => Peer | undefined {
+    let asked: { readonly peer: Peer | undefined } | undefined;
+    return () => {
+      asked ??= { peer: this.#askPeer(socket) };
+      return asked.peer;
+    };
+  }
+
+  #askPeer(socket: net.Socket): Peer | undefined {
     try {
       return this.#options.peerOf?.(socket);
     } catch (error) {
