@@ -83,7 +83,9 @@ function hostStream(pid: number, fd: number, own: ReadonlySet<string>): HostStre
 
 const mountIds = (pid: number): ReadonlySet<string> =>
   new Set(
-    readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+    // As bytes: Node 26.10, asked for UTF-8, writes past its buffer where a mount has a line of tens of kilobytes.
+    readFileSync(`/proc/${pid}/mountinfo`)
+      .toString()
       .split('\n')
       .map((line) => line.split(' ')[0] ?? ''),
   );
