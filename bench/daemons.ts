@@ -137,7 +137,7 @@ async function stop(child: ChildProcess, dir: string): Promise<void> {
   child.kill('SIGTERM');
   while (child.exitCode === null && child.signalCode === null) await sleep(20);
   for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL');
-  const points = readFileSync('/proc/self/mountinfo', 'utf8')
+  const points = readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')
     .map((l) => l.split(' ')[4] ?? '');
   for (const point of points.filter((p) => p.startsWith(`${dir}/`)).reverse())

@@ -30,7 +30,7 @@ before(async () => {
 });
 after(async () => {
   await bench[Symbol.asyncDispose]();
-  assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), /berth-(?:mount|containers)-/);
+  assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'latin1'), /berth-(?:mount|containers)-/);
 });
 
 const recordOf = (id: string) => bench.metadata.containers.get(ctx, id);

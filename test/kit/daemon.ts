@@ -189,9 +189,10 @@ function rootMountIsBelow(pid: number, dir: string): boolean {
     .some((line) => line.split(' ')[4] === '/' && line.includes(dir));
 }
 
+/** Not as UTF-8: Node 26.10 then writes past its buffer where a machine has many mounts, or one with a long line. */
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path, 'latin1');
   } catch {
     return '';
   }

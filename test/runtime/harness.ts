@@ -141,7 +141,7 @@ export async function until(
 
 export const openFds = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 export const mountsIn = (dir: string): string[] =>
-  readFileSync('/proc/self/mountinfo', 'utf8')
+  readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')
     .filter((line) => line.includes(` ${dir}/`));
 
