@@ -37,10 +37,12 @@ async function connect(
 ): Promise<number> {
   const { runSession } = await import('../session.ts');
   const { findDetachKeys } = await import('../terminal.ts');
+  // Before anything can be typed: what it answers comes later, however long the rest takes to load.
+  const since = new Date();
   const target = await client.tasks.attach(id, { stdin: options.stdin, stdout: true, stderr: true });
   const stop = new AbortController();
   const logged = task.stdio.stdout !== '' && !task.stdio.stdout.startsWith('/');
-  const following = logged ? followLogs(cli, client, id, stop.signal) : Promise.resolve();
+  const following = logged ? followLogs(cli, client, id, since, stop.signal) : Promise.resolve();
   const exit = await runSession(cli, target, {
     terminal: task.terminal,
     forwardSignals: options.sigProxy,
@@ -52,7 +54,13 @@ async function connect(
   return exit?.code ?? 0;
 }
 
-async function followLogs(cli: Cli, client: BerthClient, id: string, signal: AbortSignal): Promise<void> {
+async function followLogs(
+  cli: Cli,
+  client: BerthClient,
+  id: string,
+  since: Date,
+  signal: AbortSignal,
+): Promise<void> {
   const { printLogs } = await import('../print-logs.ts');
-  await printLogs(cli, client.containers.logs(id, { follow: true, since: new Date(), signal }), false);
+  await printLogs(cli, client.containers.logs(id, { follow: true, since, signal }), false);
 }
