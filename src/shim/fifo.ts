@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { codeOf, invalidArgument } from '../errors/error.ts';
+import { unreadBytes } from '../sys/fifo.ts';
 import { setPipeSize } from '../sys/splice.ts';
 import type { Output, StdioPlace } from './stdio.ts';
 
@@ -10,9 +11,23 @@ function open(stream: string, path: string, flags: number, mode?: number): numbe
   try {
     return openSync(path, flags, mode);
   } catch (error) {
-    const reason = codeOf(error) === 'ENOENT' ? 'no such file or directory' : codeOf(error);
-    throw invalidArgument(`open ${stream} ${path}: ${reason}`, error);
+    throw refused(stream, path, error);
   }
+}
+
+/** A write end of a FIFO that somebody has open for reading, or is about to. @throws invalid_argument */
+function openToReader(stream: string, path: string): number | undefined {
+  try {
+    return openSync(path, O_WRONLY | O_NONBLOCK);
+  } catch (error) {
+    if (codeOf(error) === 'ENXIO') return undefined;
+    throw refused(stream, path, error);
+  }
+}
+
+function refused(stream: string, path: string, error: unknown): Error {
+  const reason = codeOf(error) === 'ENOENT' ? 'no such file or directory' : codeOf(error);
+  return invalidArgument(`open ${stream} ${path}: ${reason}`, error);
 }
 
 /** More than the usual 64 KiB: a container and its client need to wait for each other less often. */
@@ -24,15 +39,17 @@ const again = (fd: number): string => `/proc/self/fd/${fd}`;
 /**
  * A client's FIFO as a container's stdout or stderr. The container gets it open for reading and writing: it is its
  * own reader, so a client that leaves sends no SIGPIPE, and a dead shim takes nothing away. The shim copies nothing;
- * it holds one write end, so that what was written before the exit waits for a client that opens late.
+ * it holds one write end, so that what was written before the exit waits for a client that opens late. A client that
+ * had not opened when the container was made is waited for before the exit is told, or it would take the exit for the
+ * end of its output: ctr gives up opening then.
  */
 export class FifoOutput implements Output {
   readonly containerFd: number;
-  /** Clients read at their own pace, for as long as they like. */
-  readonly drained = Promise.resolve();
   readonly #changed: () => void;
+  readonly #closed = Promise.withResolvers<void>();
   #containerFd: number | undefined;
   #hold: number | undefined;
+  #isAwaited: boolean;
   #timer: NodeJS.Timeout | undefined;
 
   /** @throws invalid_argument (nothing there, or it may not be opened) */
@@ -40,10 +57,17 @@ export class FifoOutput implements Output {
     const kept = found.get(stream);
     const name = kept === undefined ? path : again(kept.fd);
     this.#changed = changed;
+    const early = kept?.release() ?? openToReader(stream, name);
+    this.#isAwaited = early === undefined;
     this.containerFd = open(stream, name, O_RDWR);
     this.#containerFd = this.containerFd;
     setPipeSize(this.containerFd, pipeBytes);
-    this.#hold = kept?.release() ?? open(stream, name, O_WRONLY);
+    this.#hold = early ?? open(stream, name, O_WRONLY);
+  }
+
+  /** Clients read at their own pace, for as long as they like: only one that never came is waited for. */
+  get drained(): Promise<void> {
+    return this.#isAwaited ? this.#closed.promise : Promise.resolve();
   }
 
   get held(): number | undefined {
@@ -59,12 +83,17 @@ export class FifoOutput implements Output {
   ended(delayMs = 10): void {
     this.started();
     if (this.#hold === undefined) return;
-    if (hasReader(this.#hold)) this.close();
-    else this.#timer = setTimeout(() => this.ended(Math.min(delayMs * 2, 500)), delayMs).unref();
+    if (hasReader(this.#hold)) {
+      this.close();
+      return;
+    }
+    if (unreadBytes(this.#hold) === 0) this.#isAwaited = false;
+    this.#timer = setTimeout(() => this.ended(Math.min(delayMs * 2, 500)), delayMs).unref();
   }
 
   close(): void {
     clearTimeout(this.#timer);
+    this.#closed.resolve();
     this.started();
     if (this.#hold === undefined) return;
     closeSync(this.#hold);
