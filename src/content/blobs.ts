@@ -31,6 +31,8 @@ export interface Blobs {
 /** One open ingest. Disposing keeps the bytes. */
 export interface BlobIngest extends AsyncDisposable {
   readonly offset: number;
+  /** When bytes were last written before it was opened. */
+  readonly foundAt: Date;
   write(data: Uint8Array): Promise<void>;
   /** See `ContentWriter.tail`. */
   tail?(): WriterTail;

@@ -52,9 +52,10 @@ export class RecordedWriter implements ContentWriter {
 
   static async open(scope: WriterScope, row: IngestRow): Promise<RecordedWriter> {
     const { blobs } = scope.keeper;
-    const before = row.shared === null ? await blobs.findIngest(row.key) : undefined;
     const ingest = row.shared === null ? await blobs.ingest(row.key) : undefined;
-    return new RecordedWriter(scope, row, ingest, before?.updatedAt ?? new Date(row.started_at));
+    // The clock of files goes by ticks: it may be behind the row's.
+    const updatedAt = Math.max(row.started_at, ingest?.foundAt.getTime() ?? 0);
+    return new RecordedWriter(scope, row, ingest, new Date(updatedAt));
   }
 
   /** What is given back when the writer ends: the ref, the pin. */

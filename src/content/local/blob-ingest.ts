@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import {
   codeOf,
@@ -23,16 +24,20 @@ const writeFailure = (error: unknown) => (isFull(error) ? diskFull(error) : erro
 
 /** One file being written. Bytes are hashed behind the writer, who does not wait for it. */
 export class LocalIngest implements BlobIngest {
+  readonly foundAt: Date;
   readonly #file: FileHandle;
   readonly #hash: RunningHash;
   readonly #adopt: Adopt;
   #offset: number;
+  /** A write that failed, or somebody else's, may have left bytes behind the offset. */
+  #mayBeLonger = false;
   #closed = false;
 
-  constructor(file: FileHandle, offset: number, thread: HashThread, adopt: Adopt) {
+  constructor(file: FileHandle, found: Stats, thread: HashThread, adopt: Adopt) {
     this.#file = file;
     this.#hash = new RunningHash(file, thread);
-    this.#offset = offset;
+    this.#offset = found.size;
+    this.foundAt = found.mtime;
     this.#adopt = adopt;
   }
 
@@ -52,6 +57,7 @@ export class LocalIngest implements BlobIngest {
 
   tail(): WriterTail {
     this.#mustBeOpen();
+    this.#mayBeLonger = true;
     return {
       fd: this.#file.fd,
       grew: (bytes) => {
@@ -86,7 +92,7 @@ export class LocalIngest implements BlobIngest {
     if (expected && expected !== digest) {
       throw failedPrecondition(`unexpected commit digest ${digest}, expected ${expected}`);
     }
-    await this.#file.truncate(this.#offset); // drops what a failed write may have left behind
+    if (this.#mayBeLonger) await this.#file.truncate(this.#offset);
     await this.#file.chmod(0o444);
     await this.#sync();
     await this[Symbol.asyncDispose]();
@@ -131,6 +137,7 @@ export class LocalIngest implements BlobIngest {
         done += bytesWritten;
       }
     } catch (error) {
+      this.#mayBeLonger = true;
       throw writeFailure(error);
     }
   }

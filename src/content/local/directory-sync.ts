@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { closeSync, fsync, openSync } from 'node:fs';
+import { promisify } from 'node:util';
 
 /**
  * fsync of one directory, shared: whoever asks while one is running is answered by the next, so that many blobs that
@@ -33,8 +34,12 @@ export class DirectorySync {
   }
 }
 
-/** Makes the names in a directory durable. */
+/** Makes the names in a directory durable. Only the sync is worth a trip to another thread. */
 export async function syncDirectory(path: string): Promise<void> {
-  await using directory = await open(path, 'r');
-  await directory.sync();
+  const fd = openSync(path, 'r');
+  try {
+    await promisify(fsync)(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { access, chmod, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, invalidArgument, notFound } from '../../errors/error.ts';
@@ -80,8 +80,10 @@ class LocalBlobs implements Blobs {
     const path = this.#ingestPath(key);
     const file = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
-      const { size } = await file.stat();
-      return new LocalIngest(file, size, this.#hashThread, (digest) => this.#adopt(path, digest));
+      // At once: what is open is in memory, and a trip to another thread takes far longer.
+      return new LocalIngest(file, fstatSync(file.fd), this.#hashThread, (digest) =>
+        this.#adopt(path, digest),
+      );
     } catch (error) {
       await file.close();
       throw error;

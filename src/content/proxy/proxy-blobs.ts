@@ -131,11 +131,13 @@ class ProxyReader implements ContentReader {
 }
 
 class ProxyIngest implements BlobIngest {
+  readonly foundAt: Date;
   readonly #writer: ContentWriter;
   readonly #proxied: Proxied;
   readonly #writing: AbortController;
 
   constructor(writer: ContentWriter, proxied: Proxied, writing: AbortController) {
+    this.foundAt = writer.status.updatedAt;
     this.#writer = writer;
     this.#proxied = proxied;
     this.#writing = writing;
