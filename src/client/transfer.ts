@@ -1,4 +1,6 @@
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { isKind } from '../errors/error.ts';
+import { Namespaces } from '../gen/containerd/services/namespaces/v1/namespaces_pb.ts';
 import { Transfer } from '../gen/containerd/services/transfer/v1/transfer_pb.ts';
 import { ProgressSchema } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { Connection } from './connection.ts';
@@ -51,6 +53,7 @@ export async function* runTransfer(
     stop.abort();
   };
   try {
+    await makeNamespace(connection, both);
     const progress = await openStream(connection, 'progress', both);
     const ends = await open({ signal: both, fail });
     const call = connection
@@ -70,6 +73,16 @@ export async function* runTransfer(
     throw failures[0] ?? error;
   } finally {
     stop.abort();
+  }
+}
+
+/** containerd collects the streams of a namespace that it has no record of, as of one where nothing was ever made. */
+async function makeNamespace(connection: Connection, signal: AbortSignal): Promise<void> {
+  const namespace = { name: connection.namespace };
+  try {
+    await connection.service(Namespaces).create({ namespace }, connection.unary({ signal }));
+  } catch (error) {
+    if (!isKind(error, 'already_exists')) throw error;
   }
 }
 

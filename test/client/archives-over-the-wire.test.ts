@@ -48,3 +48,25 @@ test("containerd's archive comes whole, too, and Berth loads it", async () => {
     [name],
   );
 });
+
+test('containerd keeps the streams of a transfer into a namespace that is new to it', async () => {
+  await using registry = await FlakyRegistry.start();
+  await using containerd = await new TestContainerd('2.3').start();
+  using other = connect({ address: containerd.address, namespace: 'other' });
+  const stop = new AbortController();
+  const collecting = (async () => {
+    while (!stop.signal.aborted) {
+      const { id } = await other.leases.create();
+      await other.leases.delete(id, { sync: true });
+    }
+  })();
+  try {
+    for (let n = 0; n < 20; n++) {
+      using client = connect({ address: containerd.address, namespace: `new-${n}` });
+      await pulled(client, registry);
+    }
+  } finally {
+    stop.abort();
+    await collecting;
+  }
+});
