@@ -72,6 +72,7 @@ test('misuse is refused with the right kind', async () => {
   await rejects(sn.commit(ctx, 'n', 'none'), 'not_found');
   await rejects(sn.mounts(ctx, 'base'), 'failed_precondition');
   await rejects(sn.stat(ctx, 'none'), 'not_found', /snapshot none does not exist/);
+  await rejects(sn.update(ctx, { name: '', labels: {} }), 'invalid_argument', /name must not be empty/);
   await rejects(sn.remove(ctx, 'none'), 'not_found');
   await rejects(sn.update(ctx, { name: 'base', labels: {} }, ['parent']), 'invalid_argument');
   await rejects(sn.stat(subject.context('other'), 'base'), 'not_found');

@@ -71,6 +71,7 @@ export class SnapshotRecords implements Snapshotter {
     fieldPaths?: readonly string[],
   ): Promise<SnapshotInfo> {
     const place = this.#place(ctx);
+    if (name === '') throw invalidArgument('snapshot name must not be empty: invalid argument');
     return this.#records.db.write((tx) => {
       const row = getReady(tx, place.namespace, this.name, name);
       const wanted = applyLabelPaths(
