@@ -1,7 +1,7 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { aborted } from '../errors/error.ts';
 import { DataSchema, WindowUpdateSchema } from '../gen/containerd/types/transfer/transfer_pb.ts';
-import { typeNameOf } from './any.ts';
+import { decodeAny } from './any.ts';
 import type { NamedStream, StreamItem } from './named-stream.ts';
 
 /** What containerd puts into one message. */
@@ -22,8 +22,8 @@ export async function* receiveBytes(stream: NamedStream): AsyncGenerator<Uint8Ar
     }
     const item = await stream.receive();
     if (item === undefined) return;
-    if (typeNameOf(item.typeUrl) !== DataSchema.typeName) continue;
-    const { data } = fromBinary(DataSchema, item.value);
+    const { data } = decodeAny(DataSchema, item) ?? {};
+    if (data === undefined) continue;
     granted -= data.byteLength;
     yield data;
   }
@@ -52,8 +52,7 @@ export class ByteSender {
   async #moreWindow(): Promise<void> {
     const item = await this.#stream.receive();
     if (item === undefined) throw aborted(`client of stream ${this.#stream.id} takes no more`);
-    if (typeNameOf(item.typeUrl) !== WindowUpdateSchema.typeName) return;
-    this.#window += fromBinary(WindowUpdateSchema, item.value).update;
+    this.#window += Math.max(0, decodeAny(WindowUpdateSchema, item)?.update ?? 0);
   }
 }
 

@@ -1,8 +1,7 @@
-import { fromBinary } from '@bufbuild/protobuf';
 import type { Context } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound, resourceExhausted } from '../errors/error.ts';
 import { StreamInitSchema } from '../gen/containerd/services/streaming/v1/streaming_pb.ts';
-import { typeNameOf } from './any.ts';
+import { decodeAny } from './any.ts';
 import { NamedStream, type StreamItem } from './named-stream.ts';
 
 const maxStreams = 4096;
@@ -50,10 +49,9 @@ export interface OpenStream extends Disposable {
 const keyOf = (ctx: Context, id: string): string => `${ctx.namespace}\0${id}`;
 
 function idOf(first: StreamItem): string {
-  const type = typeNameOf(first.typeUrl);
-  if (type !== StreamInitSchema.typeName)
-    throw invalidArgument(`first message of a stream is ${JSON.stringify(type)}, not StreamInit`);
-  const { id } = fromBinary(StreamInitSchema, first.value);
+  const { id } = decodeAny(StreamInitSchema, first) ?? {};
+  if (id === undefined)
+    throw invalidArgument(`first message of a stream is ${JSON.stringify(first.typeUrl)}, not StreamInit`);
   if (id === '') throw invalidArgument('stream has no id');
   if (id.length > maxIdLength) throw invalidArgument(`stream id is longer than ${maxIdLength}`);
   return id;

@@ -66,7 +66,7 @@ async function statusOf(store: ContentStore, ref: string, ctx: Context): Promise
 
 function digestOf(text: string): Digest {
   if (isDigest(text)) return text;
-  throw invalidArgument(`${JSON.stringify(text.slice(0, 200))} failed validation`);
+  throw invalidArgument(`${JSON.stringify(text)} failed validation`);
 }
 
 const infoToWire = (info: ContentInfo) => ({

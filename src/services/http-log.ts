@@ -1,7 +1,7 @@
 import { withDeadline } from '../async/deadline.ts';
 import { never } from '../async/never.ts';
+import { ByteSender } from '../rpc/byte-stream.ts';
 import type { NamedStream } from '../rpc/named-stream.ts';
-import { sendBytes } from '../rpc/stream-bytes.ts';
 
 /** What waits for a slow reader, and how long it may hold up the answer. */
 const limits = { waitingChars: 1024 * 1024, lingerMs: 2_000 } as const;
@@ -16,7 +16,7 @@ export class HttpLog implements AsyncDisposable {
 
   constructor(stream: NamedStream) {
     this.#stream = stream;
-    this.#sent = sendBytes(stream, this.#chunks());
+    this.#sent = this.#send(new ByteSender(stream));
     this.#sent.catch(() => {}); // a client that is gone reads nothing
   }
 
@@ -26,11 +26,11 @@ export class HttpLog implements AsyncDisposable {
     this.#wake();
   };
 
-  async *#chunks(): AsyncGenerator<Uint8Array> {
+  async #send(sender: ByteSender): Promise<void> {
     while (!this.#ended || this.#waiting !== '') {
       const text = this.#waiting;
       this.#waiting = '';
-      if (text !== '') yield Buffer.from(text);
+      if (text !== '') await sender.write(Buffer.from(text));
       else
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

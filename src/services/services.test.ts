@@ -24,11 +24,11 @@ import {
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { LeaseStore } from '../metadata/lease-store.ts';
 import type { NamespaceStore } from '../metadata/namespace-store.ts';
+import { ByteSender, receiveBytes } from '../rpc/byte-stream.ts';
 import { type Channel, createClient, openChannel } from '../rpc/grpc-client.ts';
 import { GrpcServer } from '../rpc/grpc-server.ts';
 import type { NamedStream } from '../rpc/named-stream.ts';
 import { bindService } from '../rpc/service.ts';
-import { receiveBytes, sendBytes } from '../rpc/stream-bytes.ts';
 import { ProgressSender } from '../rpc/stream-progress.ts';
 import { Streams } from '../rpc/streams.ts';
 import { listenUnix } from '../rpc/unix-listener.ts';
@@ -257,7 +257,13 @@ describe('services over the wire', () => {
 
   it('refuses streams that are not named', async () => {
     const client = createClient(Streaming, channel);
-    for (const item of [init(''), init('x'.repeat(300)), { typeUrl: 'other', value: new Uint8Array() }]) {
+    const broken = { typeUrl: StreamInitSchema.typeName, value: Uint8Array.of(0, 0) };
+    for (const item of [
+      init(''),
+      init('x'.repeat(300)),
+      { typeUrl: 'other', value: new Uint8Array() },
+      broken,
+    ]) {
       const requests = (async function* () {
         yield item;
       })();
@@ -279,12 +285,7 @@ describe('services over the wire', () => {
     const { stream, replies, send, end } = await openStream('bytes-out');
     const update = create(WindowUpdateSchema, { update: 65536 });
     const credit = { typeUrl: WindowUpdateSchema.typeName, value: toBinary(WindowUpdateSchema, update) };
-    const sent = sendBytes(
-      stream,
-      (async function* () {
-        yield new Uint8Array(100_000);
-      })(),
-    );
+    const sent = new ByteSender(stream).write(new Uint8Array(100_000)).finally(() => stream.close());
     send(credit);
     send(credit);
     const sizes: number[] = [];
@@ -299,14 +300,14 @@ describe('services over the wire', () => {
     const { stream, replies, send, end } = await openStream('bytes-in');
     const received = Array.fromAsync(receiveBytes(stream));
     const first = (await replies.next()).value;
-    assert.equal(fromBinary(WindowUpdateSchema, first?.value ?? new Uint8Array()).update, 65536);
+    assert.equal(fromBinary(WindowUpdateSchema, first?.value ?? new Uint8Array()).update, 1024 * 1024);
     const data = create(DataSchema, { data: new Uint8Array(1000) });
-    send({ typeUrl: DataSchema.typeName, value: toBinary(DataSchema, data) });
+    for (let n = 0; n < 600; n++) send({ typeUrl: DataSchema.typeName, value: toBinary(DataSchema, data) });
     assert.equal((await replies.next()).value?.typeUrl, WindowUpdateSchema.typeName);
     end();
     assert.deepEqual(
       (await received).map((chunk) => chunk.length),
-      [1000],
+      Array(600).fill(1000),
     );
   });
 

@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
 import type { Context } from '../async/context.ts';
 import { failedPrecondition, invalidArgument, isKind, messageOf } from '../errors/error.ts';
@@ -11,7 +11,7 @@ import {
 import { Status } from '../gen/containerd/v1/types/types_pb.ts';
 import type { ContainerStore } from '../metadata/container-store.ts';
 import type { Any } from '../oci/any.ts';
-import { toAny, typeNameOf } from '../rpc/any.ts';
+import { decodeAny, toAny, typeNameOf } from '../rpc/any.ts';
 import type { ServiceBinding, ServiceImpl } from '../rpc/service.ts';
 import { type DeletedTask, type NewTask, notYet, type TaskState, type TaskStatus } from '../runtime/task.ts';
 import type { Tasks } from '../runtime/tasks.ts';
@@ -189,12 +189,9 @@ const isOf = ({ typeName }: DescMessage, any: Any | undefined): boolean =>
 /** @throws invalid_argument (of another type, malformed) */
 function optionsOf<T extends DescMessage>(schema: T, any: Any | undefined): MessageShape<T> | undefined {
   if (any === undefined || any.typeUrl === '') return undefined;
-  if (!isOf(schema, any)) throw invalidArgument(`options of type ${any.typeUrl.slice(0, 200)}`);
-  try {
-    return fromBinary(schema, any.value);
-  } catch (error) {
-    throw invalidArgument('options cannot be decoded', error);
-  }
+  const options = decodeAny(schema, any);
+  if (options === undefined) throw invalidArgument(`options of type ${any.typeUrl.slice(0, 200)}`);
+  return options;
 }
 
 const statusToWire = {

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { abortable } from '../async/abortable.ts';
 import type { Context } from '../async/context.ts';
 import { withDeadline } from '../async/deadline.ts';
@@ -10,7 +10,7 @@ import {
   AuthType,
 } from '../gen/containerd/types/transfer/transfer_pb.ts';
 import type { CredentialRequest, CredentialSource, Credentials } from '../registry/credentials.ts';
-import { typeNameOf } from '../rpc/any.ts';
+import { decodeAny } from '../rpc/any.ts';
 import type { NamedStream, StreamItem } from '../rpc/named-stream.ts';
 
 /** How long somebody may take to type a password. */
@@ -44,10 +44,10 @@ async function ask(
   return fromWire(parse(answer));
 }
 
-function parse({ typeUrl, value }: StreamItem): AuthResponse {
-  if (typeNameOf(typeUrl) !== AuthResponseSchema.typeName)
-    throw invalidArgument(`auth stream: ${JSON.stringify(typeUrl.slice(0, 100))} is no AuthResponse`);
-  return fromBinary(AuthResponseSchema, value);
+function parse(item: StreamItem): AuthResponse {
+  const answer = decodeAny(AuthResponseSchema, item);
+  if (answer !== undefined) return answer;
+  throw invalidArgument(`auth stream: ${JSON.stringify(item.typeUrl.slice(0, 100))} is no AuthResponse`);
 }
 
 /** An answer without a secret means none, whatever its type: that is what ctr sends when it has nothing. */
