@@ -115,9 +115,9 @@ function validateTopic(topic: string): void {
 
 function topicFault(topic: string): string | undefined {
   if (topic === '') return 'must not be empty';
-  if (topic.length > maxTopicLength) return `is longer than ${maxTopicLength} characters`;
   if (!topic.startsWith('/')) return "must start with '/'";
   if (topic === '/') return 'must have at least one component';
+  if (topic.length > maxTopicLength) return `is longer than ${maxTopicLength} characters`;
   for (const part of topic.slice(1).split('/')) {
     const fault = identifierFault(part);
     if (fault !== undefined) return `failed validation on component ${JSON.stringify(part)}: ${fault}`;

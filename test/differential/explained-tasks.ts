@@ -37,7 +37,8 @@ export const explainedTasks: readonly Explained[] = [
   },
   {
     why: 'A signal that does not exist is refused before the process is looked at; containerd passes on what the kernel says.',
-    covers: ({ method }, berth) => method === 'Tasks.Kill' && /^signal \d+ does not exist/.test(berth.text),
+    covers: ({ method }, berth, containerd) =>
+      method === 'Tasks.Kill' && bothFail(berth, containerd) && /^signal \d+ does not exist/.test(berth.text),
   },
   {
     why: 'Tasks.Metrics tells of tasks that run; containerd of those that have ended, too, until they are deleted.',

@@ -23,6 +23,10 @@ const namespacesOf = ({ messages: [all] }: Answer): unknown[] =>
 
 const inodesOf = ({ messages: [usage] }: Answer): number => Number((usage as Fields).inodes ?? 0);
 
+/** What is left of a long text at either end when its middle is cut out. */
+const ends = (text: string): string => `${text.slice(0, 1900)} … ${text.slice(-1900)}`;
+const ascii = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, '');
+
 /** The mounts as they were before one layer more lay beneath them: without any, the directory itself. */
 const withoutLowest = (messages: readonly unknown[]): unknown => {
   const [
@@ -191,7 +195,7 @@ export const explained: readonly Explained[] = [
       berth.code === containerd.code &&
       berth.code !== 0 &&
       containerd.text === '' &&
-      / $/.test(bare(berth.text)),
+      /^"? | $/.test(bare(berth.text)),
   },
   {
     why: 'Usage of a snapshot that a layer was applied to is that of the file of the layer (decisions/0006), whiteouts and all, and of what was written or applied above it.',
@@ -211,16 +215,30 @@ export const explained: readonly Explained[] = [
   },
   {
     why: 'Without a namespace Snapshots.List fails as all others do; containerd says UNKNOWN.',
-    covers: ({ method, options }) => method === 'Snapshots.List' && options.namespace === '',
+    covers: ({ method, options }, berth, containerd) =>
+      method === 'Snapshots.List' &&
+      options.namespace === '' &&
+      berth.text === 'namespace is required: failed precondition' &&
+      containerd.code === 2,
   },
   {
     why: 'A namespace that is no identifier is refused by every call; containerd takes it where it does not look at it.',
     covers: (_, berth) => berth.text.startsWith('namespace validation: '),
   },
   {
-    why: 'Messages are cut at 4,096 characters, and topics may have 128.',
+    why: 'Messages are cut at 4,096 characters.',
     covers: (_, berth, containerd) =>
-      berth.code === containerd.code && berth.code !== 0 && containerd.text.length > 4096,
+      berth.code === containerd.code &&
+      berth.code !== 0 &&
+      containerd.text.length > 4096 &&
+      ends(bare(berth.text)) === ends(bare(containerd.text)),
+  },
+  {
+    why: 'A topic of more than 128 characters is refused as too long; containerd says so of one of its components.',
+    covers: ({ method }, berth, containerd) =>
+      method.startsWith('Events.') &&
+      berth.text.startsWith('envelope topic "') &&
+      told(berth, containerd, /^envelope topic ".*maximum length/s),
   },
   {
     why: 'A digest that is none, and a size out of range, are refused before anything else is looked at.',
@@ -237,13 +255,13 @@ export const explained: readonly Explained[] = [
   {
     why: 'Digests that are none are refused in other words.',
     covers: (_, berth, containerd) =>
-      told(berth, containerd, /unsupported digest algorithm|invalid checksum digest (?:format|length)/) ||
-      (told(berth, containerd, /^/) && /failed validation|invalid digest/.test(berth.text)),
+      told(berth, containerd, /unsupported digest algorithm|invalid checksum digest (?:format|length)/),
   },
   {
     why: 'Empty ids and label keys are named; containerd says "incompatible value", "key required" or "invalid argument".',
     covers: (_, berth, containerd) =>
-      berth.code !== 0 &&
+      berth.code === 3 &&
+      berth.text.includes('must not be empty') &&
       /incompatible value|(?:bucket name|key) required$|^invalid argument$/.test(containerd.text),
   },
   {
@@ -253,7 +271,10 @@ export const explained: readonly Explained[] = [
   {
     why: 'A stream whose first message is not StreamInit, or names no id, is an invalid argument; containerd says UNKNOWN, or takes it.',
     covers: ({ method }, berth, containerd) =>
-      method === 'Streaming.Stream' && (bothFail(berth, containerd) || berth.text.includes('has no id')),
+      method === 'Streaming.Stream' &&
+      berth.code === 3 &&
+      /StreamInit|has no id/.test(berth.text) &&
+      [0, 2, 4].includes(containerd.code),
   },
   {
     why: 'Commit and Mounts of a snapshot that is not there or not active name it as the client did; of several faults Commit may name another.',
@@ -267,7 +288,11 @@ export const explained: readonly Explained[] = [
   },
   {
     why: 'Errors show what is not ASCII whole; containerd cuts it into bytes.',
-    covers: (_, berth, containerd) => bothFail(berth, containerd) && containerd.text.includes('\ufffd'),
+    covers: (_, berth, containerd) =>
+      berth.code !== 0 &&
+      (containerd.code === berth.code || containerd.code === 2) &&
+      containerd.text.includes('\ufffd') &&
+      ascii(bare(berth.text)) === ascii(bare(containerd.text)),
   },
   {
     why: 'PluginInfo of a plug-in that is not there is not found, whatever the options; containerd looks at those first.',
