@@ -73,8 +73,9 @@ export const processes: Checks = {
     line: "docker run -d --name $N busybox sh -c 'for i in 1 2 3; do echo $i; sleep 0.2; done' >/dev/null; docker logs -f $N",
     shows: '1\n2\n3',
   },
+  // dockerd ends `docker run` before it writes down for `docker ps` that the container has ended.
   'ps lists what runs, and with -a what has ended': {
-    line: `docker run -d --name $N busybox sleep 1000 >/dev/null; docker run --name $N-2 busybox false; docker ps -f name=$N --format '{{.Names}} {{.Image}} {{.Command}}'; docker ps -af name=$N-2 --format '{{.Status}}'`,
+    line: `docker run -d --name $N busybox sleep 1000 >/dev/null; docker run --name $N-2 busybox false; until docker ps -aq -f name=$N-2 -f status=exited | grep -q .; do :; done; docker ps -f name=$N --format '{{.Names}} {{.Image}} {{.Command}}'; docker ps -af name=$N-2 --format '{{.Status}}'`,
     shows: /^\S+ busybox "sleep 1000"\nExited \(1\)/,
   },
   'inspect tells the state': {
