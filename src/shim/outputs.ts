@@ -1,5 +1,6 @@
 import { closeSync, fchownSync } from 'node:fs';
 import { notImplemented } from '../errors/error.ts';
+import { unreadBytes } from '../sys/fifo.ts';
 import { FifoOutput, openForContainer } from './fifo.ts';
 import { ProcessLogs } from './log-output.ts';
 import { parseLogTarget } from './log-request.ts';
@@ -89,17 +90,26 @@ function startLoggers(
   const fifos = [stdout, stderr].map((output) => (output instanceof LoggedOutput ? output.fifo : undefined));
   if (fifos.every((fifo) => fifo === undefined)) return undefined;
   const logger = new Logger(fifos[0] === undefined ? paths.stderr : paths.stdout, fifos[0], fifos[1], place);
-  for (const output of [stdout, stderr]) if (output instanceof LoggedOutput) output.drained = logger.ended;
+  for (const output of [stdout, stderr])
+    if (output instanceof LoggedOutput) void logger.ended.then(output.settle);
   return logger;
 }
 
-/** What a logger reads. */
+/**
+ * What a logger reads. The exit waits until it has taken every byte, not until it ends: nerdctl's ends when it hears of the exit.
+ */
 class LoggedOutput implements Output {
   readonly fifo: OwnFifo;
-  drained = Promise.resolve();
+  readonly drained: Promise<void>;
+  /** Nothing is left, or nobody reads it any more. */
+  readonly settle: () => void;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(fifo: OwnFifo) {
     this.fifo = fifo;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.drained = promise;
+    this.settle = resolve;
   }
 
   get containerFd(): number {
@@ -114,11 +124,15 @@ class LoggedOutput implements Output {
     this.fifo.started();
   }
 
-  ended(): void {
+  ended(delayMs = 2): void {
     this.started();
+    if (this.held === undefined || unreadBytes(this.held) === 0) this.settle();
+    else this.#timer = setTimeout(() => this.ended(Math.min(delayMs * 2, 500)), delayMs).unref();
   }
 
   close(): void {
+    clearTimeout(this.#timer);
+    this.settle();
     this.fifo[Symbol.dispose]();
   }
 }

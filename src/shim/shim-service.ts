@@ -37,7 +37,7 @@ export function privateService(
       return { path: await serve(parseNamespace(namespace)) };
     },
     async reopenLog({ id, execId }, ctx) {
-      await tasks.get(ctx, id).process(execId).reopenLog();
+      await (await tasks.get(ctx, id)).process(execId).reopenLog();
       return {};
     },
     async retire() {
@@ -45,7 +45,7 @@ export function privateService(
       return {};
     },
     async steps({ id }, ctx) {
-      return { steps: tasks.get(ctx, id).ends.list };
+      return { steps: (await tasks.get(ctx, id)).ends.list };
     },
   });
 }

@@ -55,69 +55,69 @@ function taskService(tasks: TaskTable) {
       return { pid: task.init.pid };
     },
     async start({ id, execId }, ctx) {
-      const task = tasks.get(ctx, id);
+      const task = await tasks.get(ctx, id);
       await (execId === '' ? startTask(task) : startExec(task, execId));
       return { pid: task.process(execId).pid };
     },
     async delete({ id, execId }, ctx) {
-      if (execId !== '') return ended(await deleteExec(tasks.get(ctx, id), execId));
+      if (execId !== '') return ended(await deleteExec(await tasks.get(ctx, id), execId));
       const { exit, pid } = await tasks.delete(ctx, id);
       return { pid, exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }, ctx) {
       if (spec === undefined) throw invalidArgument('exec needs a process spec');
       checkProcessSpec(spec.value);
-      addExec(tasks.get(ctx, id), execId, { terminal, stdin, stdout, stderr }, spec.value);
+      addExec(await tasks.get(ctx, id), execId, { terminal, stdin, stdout, stderr }, spec.value);
       return {};
     },
     async state({ id, execId }, ctx) {
-      return state(tasks.get(ctx, id), execId);
+      return state(await tasks.get(ctx, id), execId);
     },
     async pids({ id }, ctx) {
-      const task = tasks.get(ctx, id);
+      const task = await tasks.get(ctx, id);
       const pids = await taskPids(task);
       return { processes: pids.map((pid) => processInfo(task, pid)) };
     },
     async kill({ id, execId, signal, all }, ctx) {
-      await killTask(tasks.get(ctx, id), execId, signal, all);
+      await killTask(await tasks.get(ctx, id), execId, signal, all);
       return {};
     },
     async resizePty({ id, execId, width, height }, ctx) {
-      tasks.get(ctx, id).process(execId).resize({ columns: width, rows: height });
+      (await tasks.get(ctx, id)).process(execId).resize({ columns: width, rows: height });
       return {};
     },
     async closeIO({ id, execId, stdin }, ctx) {
-      if (stdin) tasks.get(ctx, id).closeStdin(execId);
+      if (stdin) (await tasks.get(ctx, id)).closeStdin(execId);
       return {};
     },
     async wait({ id, execId }, ctx) {
-      const exit = await tasks.get(ctx, id).process(execId).wait(ctx.signal);
+      const exit = await (await tasks.get(ctx, id)).process(execId).wait(ctx.signal);
       return { exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
     },
     async pause({ id }, ctx) {
-      await pauseTask(tasks.get(ctx, id));
+      await pauseTask(await tasks.get(ctx, id));
       return {};
     },
     async resume({ id }, ctx) {
-      await resumeTask(tasks.get(ctx, id));
+      await resumeTask(await tasks.get(ctx, id));
       return {};
     },
     async checkpoint({ id, path, options }, ctx) {
-      await checkpointTask(tasks.get(ctx, id), path, parseCheckpointOptions(options));
+      await checkpointTask(await tasks.get(ctx, id), path, parseCheckpointOptions(options));
       return {};
     },
     async update({ id, resources }, ctx) {
       if (resources === undefined) throw invalidArgument('update needs resources');
-      await updateTask(tasks.get(ctx, id), Buffer.from(resources.value).toString());
+      await updateTask(await tasks.get(ctx, id), Buffer.from(resources.value).toString());
       return {};
     },
     async stats({ id }, ctx) {
-      const { init } = tasks.get(ctx, id);
+      const { init } = await tasks.get(ctx, id);
       if (init.status === 'stopped') throw failedPrecondition('container is stopped');
       return { stats: await cgroupMetrics(init.pid) };
     },
     async connect({ id }, ctx) {
-      return { shimPid: process.pid, taskPid: tasks.get(ctx, id).init.pid, version: 'v3' };
+      return { shimPid: process.pid, taskPid: (await tasks.get(ctx, id)).init.pid, version: 'v3' };
     },
     // Said after each task, as to a shim that has no other: this one may have, and ends in its own time.
     async shutdown() {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Context } from '../async/context.ts';
-import { namespaceOf } from '../async/context.ts';
+import { abortable } from '../async/abortable.ts';
+import { type Context, namespaceOf } from '../async/context.ts';
 import { alreadyExists, invalidArgument, notFound } from '../errors/error.ts';
 import type { Mount } from '../sys/mount.ts';
 import { adaptSpec } from './adapt-spec.ts';
@@ -29,8 +29,8 @@ export interface NewTask extends StdioPaths {
 /** Every task of this shim, by namespace and id. */
 export class TaskTable {
   readonly #tasks = new Map<string, Task>();
-  /** Ids taken by a create that is under way. */
-  readonly #creating = new Set<string>();
+  /** Creates that are under way, whatever becomes of them. */
+  readonly #creating = new Map<string, Promise<void>>();
   readonly #around: TaskSurroundings;
   readonly #runtimeRoot: string;
 
@@ -48,7 +48,8 @@ export class TaskTable {
       throw invalidArgument(`bundle ${asked.bundle} holds no config.json`);
     const key = keyOf(namespace, id);
     if (this.#tasks.has(key) || this.#creating.has(key)) throw alreadyExists(`task ${id}`);
-    this.#creating.add(key);
+    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    this.#creating.set(key, settled);
     try {
       const task = new Task(
         { ...asked, namespace, runtime: await this.#runtime(namespace, asked) },
@@ -59,6 +60,7 @@ export class TaskTable {
       return task;
     } finally {
       this.#creating.delete(key);
+      settle();
     }
   }
 
@@ -67,15 +69,21 @@ export class TaskTable {
     this.#tasks.set(keyOf(task.request.namespace, task.request.id), task);
   }
 
-  /** @throws not_found */
-  get(ctx: Context, id: string): Task {
-    const task = this.#tasks.get(keyOf(namespaceOf(ctx), id));
+  /**
+   * One that is being made is waited for, as in containerd's shim: its streams open before it is there, and nerdctl closes
+   * its input as soon as it has no more. @throws not_found, the signal's reason
+   */
+  async get(ctx: Context, id: string): Promise<Task> {
+    const key = keyOf(namespaceOf(ctx), id);
+    const settled = this.#creating.get(key);
+    if (settled !== undefined) await abortable(settled, ctx.signal);
+    const task = this.#tasks.get(key);
     if (task === undefined) throw notFound(`task ${id}`);
     return task;
   }
 
   async delete(ctx: Context, id: string) {
-    const task = this.get(ctx, id);
+    const task = await this.get(ctx, id);
     const exit = await deleteTask(task);
     this.#tasks.delete(keyOf(task.request.namespace, id));
     return { exit, pid: task.init.pid };
