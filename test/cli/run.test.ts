@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { run as runProgram } from '../kit/run.ts';
 import { program, Stage } from './stage.ts';
@@ -178,9 +179,27 @@ test('logs -f follows until the container ends', async () => {
 });
 
 test('attach to a detached container shows what it writes from now and passes its status', async () => {
-  await stage.ok('run', '-d', '--name', 'late', image, 'sh', '-c', 'sleep 1.5; echo now; exit 5');
-  const { status, stdout } = await stage.berth(['attach', '--no-stdin', 'late']);
-  assert.deepEqual([status, stdout], [5, 'now\n']);
+  const script = 'trap "echo last; exit 5" USR1; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done';
+  await stage.ok('run', '-d', '--name', 'late', image, 'sh', '-c', script);
+  while ((await stage.ok('logs', 'late')) === '');
+  const env = { ...process.env, ...stage.env };
+  const child = spawn(program, ['attach', '--no-stdin', 'late'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  const shown = text(child.stdout);
+  await once(child.stdout, 'data');
+  await stage.ok('kill', '-s', 'USR1', 'late');
+  assert.equal((await ended)[0], 5);
+  const lines = (await shown).trimEnd().split('\n');
+  assert.equal(lines.pop(), 'last');
+  const first = Number(lines[0]);
+  assert.ok(first > 1, String(first));
+  assert.deepEqual(
+    lines,
+    lines.map((_, n) => String(first + n)),
+  );
   await stage.ok('rm', 'late');
 });
 

@@ -177,7 +177,7 @@ test('a checkpoint goes to a registry, and from there onto another daemon, where
     await berth(other, 'pull', '-q', '--plain-http', name);
     await berth(other, 'restore', '--name', 'far', name);
     await above(first, lines(other, 'far'));
-    assert.equal(await berth(other, 'exec', 'far', 'sh', '-c', '[ -s /n ] && echo files'), 'files');
+    assert.equal(await berth(other, 'exec', 'far', 'sh', '-c', '[ -e /n ] && echo files'), 'files');
     await berth(other, 'rm', '-f', 'far');
   }
 });

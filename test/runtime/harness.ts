@@ -129,12 +129,12 @@ export class Harness implements AsyncDisposable {
 /** How many times slower than usual this machine may be: an emulated one is. */
 const slowness = Number(process.env.BERTH_TEST_SLOWNESS ?? 1);
 
-/** Asks every few milliseconds, for ten seconds. `what`: told when it was in vain. */
+/** Asks every few milliseconds, for half a minute. `what`: told when it was in vain. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string | (() => string),
 ): Promise<void> {
-  for (const endMs = Date.now() + 10_000 * slowness; Date.now() < endMs; await sleep(5))
+  for (const endMs = Date.now() + 30_000 * slowness; Date.now() < endMs; await sleep(5))
     if (await holds()) return;
   throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`);
 }

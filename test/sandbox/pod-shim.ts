@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import { timestampNow } from '@bufbuild/protobuf/wkt';
@@ -140,7 +140,9 @@ async function serve(innerAddress: string): Promise<void> {
     await listenUnix(socket, (connection) => server.accept(connection));
   } else {
     const services = [rawService(sandbox), rawService(tasks)];
-    await new TtrpcServer({ services, log: silentLog }).listen(socket);
+    // Whoever sees it may connect: it gets its name once it listens.
+    await new TtrpcServer({ services, log: silentLog }).listen(`${socket}.early`);
+    renameSync(`${socket}.early`, socket);
   }
   void inner.closed.then(() => process.exit(0));
 }
