@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isKind } from '../../src/errors/error.ts';
+import { withDefaultRuntime } from '../../src/runtime/default-runtime.ts';
 import { Harness, until } from './harness.ts';
 
 const h = new Harness();
@@ -22,6 +34,39 @@ const streamFiles = (id: string): string[] =>
   readdirSync(join(h.state, 'io.containerd.runtime.v2.task/test', id)).filter((name) =>
     /spool|log-state|std/.test(name),
   );
+
+test('whoever asks for a task that is being made waits for it: input that ends at once ends in the container', async () => {
+  const slow = join(h.dir, 'slow-runc');
+  const go = join(h.dir, 'go');
+  const wait = `case " $* " in *" create "*) until [ -e ${go} ]; do sleep 0.05; done ;; esac`;
+  writeFileSync(slow, `#!/bin/sh\n${wait}\nexec runc "$@"\n`, { mode: 0o755 });
+  const [stdin, stdout] = [h.fifo('soon-in'), join(h.dir, 'soon-out')];
+  const options = withDefaultRuntime(undefined, slow);
+  const streams = { stdin, stdout: `file://${stdout}` };
+  const creating = h.tasks.create(ctx, h.task('soon', ['cat'], { ...streams, options }));
+  // nerdctl: what it has for stdin is written as soon as somebody reads, and then it asks for the task to close it.
+  await until(() => writeToReader(stdin, 'all of it'), 'somebody who reads');
+  const asked = Promise.all([h.tasks.get(ctx, 'soon'), h.tasks.closeStdin(ctx, 'soon')]);
+  asked.catch(() => {});
+  writeFileSync(go, '');
+  await creating;
+  assert.equal((await asked)[0].status, 'created');
+  await h.tasks.start(ctx, 'soon');
+  assert.equal((await h.tasks.wait(ctx, 'soon')).exitStatus, 0);
+  assert.equal(readFileSync(stdout, 'utf8'), 'all of it');
+  await h.tasks.delete(ctx, 'soon');
+});
+
+function writeToReader(fifo: string, text: string): boolean {
+  try {
+    const fd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+    writeSync(fd, text);
+    closeSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test('a log that is long is put aside, as many files are kept as were asked for, and nothing is lost', async () => {
   const log = join(h.dir, 'rotated.log');
@@ -80,13 +125,15 @@ wait
 );
 chmodSync(logger, 0o755);
 
-test('a logger gets both streams, names and arguments, and is done before the exit is told', async () => {
+test('a logger gets both streams, names and arguments, and what it has not read holds up the exit', async () => {
   const out = join(h.dir, 'logged');
   const uri = `binary://${logger}?out=${out}&flag`;
   await start('logged', 'seq 1 20000; echo oops >&2; exit 3', { stdout: uri, stderr: uri });
   assert.equal((await h.tasks.wait(ctx, 'logged')).exitStatus, 3);
-  assert.deepEqual(readFileSync(`${out}.stdout`, 'utf8').trimEnd().split('\n'), numbers(20_000));
-  assert.equal(readFileSync(`${out}.stderr`, 'utf8'), 'oops\n');
+  const done = () => readFileSync(`${out}.stdout`, 'utf8').endsWith('\n20000\n');
+  await until(done, 'a logger that wrote down what it had read');
+  assert.deepEqual(linesOf(`${out}.stdout`), numbers(20_000));
+  await until(() => readFileSync(`${out}.stderr`, 'utf8') === 'oops\n', 'the other stream');
   assert.equal(readFileSync(`${out}.who`, 'utf8'), `test/logged out ${out} flag \n`);
   await h.tasks.delete(ctx, 'logged');
 });
