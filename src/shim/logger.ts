@@ -15,36 +15,54 @@ import { uriPath, uriQuery } from './stdio-uri.ts';
 const readyMs = 10_000;
 const endMs = 12_000;
 const endedMs = 10;
+/** From the end of one to the start of the next; each that is not ready doubles it. */
+const firstDelayMs = 500;
+const lastDelayMs = 30_000;
 
 /**
  * A logging program (`binary:///path?arg=value`, containerd's contract): it reads stdout from descriptor 3 and stderr
- * from 4, says by closing 5 that it is ready, and ends when both have. It outlives the shim; the next one leaves it be.
+ * from 4, says by closing 5 that it is ready, and ends when both have. One that ends before is started again (nerdctl's ends with
+ * the daemon): what is written meanwhile waits. It outlives the shim; the next one leaves it be.
  */
 export class Logger {
-  readonly ended: Promise<void>;
+  /** The first one is. */
   readonly ready: Promise<void>;
+  /** It has ended and will not be started again. */
+  readonly ended: Promise<void>;
   readonly #file: string;
-  readonly #pid: number;
+  readonly #start: () => ChildProcess;
+  readonly #settle: () => void;
+  #pid = 0;
+  #isFinal = false;
+  #delayMs = firstDelayMs;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(uri: string, stdout: OwnFifo | undefined, stderr: OwnFifo | undefined, place: StdioPlace) {
     this.#file = `${place.prefix}logger.json`;
+    this.#start = () => startLogger(uri, stdout, stderr, place);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#settle = resolve;
     const running = findLogger(this.#file);
-    if (running !== undefined) {
-      this.#pid = running.pid;
-      this.ready = Promise.resolve();
-      this.ended = running.exited.then(() => {});
+    if (running === undefined) {
+      this.ready = becomesReady(this.#run(), uriPath(uri));
+      this.ready.catch(() => this.finish());
       return;
     }
-    const child = startLogger(uri, stdout, stderr, place);
-    this.#pid = child.pid ?? 0;
-    this.ended = exited(child);
-    this.ready = becomesReady(child, uriPath(uri));
-    this.ready.catch(() => {});
-    if (child.pid !== undefined) writeLogger(this.#file, child.pid);
+    this.ready = Promise.resolve();
+    this.#watch(running.pid, running.exited);
+  }
+
+  /** Whose output it reads has ended: it is not started again. */
+  finish(): void {
+    this.#isFinal = true;
+    if (this.#pid === 0 && this.#timer === undefined) this.#settle();
   }
 
   /** Has it end by itself once it read everything; after a while it is ended. */
   stop(): void {
+    this.#timer = void clearTimeout(this.#timer);
+    this.finish();
     rmSync(this.#file, { force: true });
     if (this.#pid === 0) return;
     const timers = [
@@ -52,6 +70,39 @@ export class Logger {
       setTimeout(() => this.#signal('SIGKILL'), 2 * endMs).unref(),
     ];
     void this.ended.then(() => timers.forEach(clearTimeout));
+  }
+
+  #run(): ChildProcess {
+    const child = this.#start();
+    if (child.pid !== undefined) writeLogger(this.#file, child.pid);
+    this.#watch(child.pid ?? 0, exited(child));
+    return child;
+  }
+
+  #watch(pid: number, exit: Promise<unknown>): void {
+    this.#pid = pid;
+    void exit.then(() => {
+      this.#pid = 0;
+      if (this.#isFinal) this.#settle();
+      else this.#again();
+    });
+  }
+
+  #again(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      try {
+        becomesReady(this.#run(), this.#file).then(
+          () => {
+            this.#delayMs = firstDelayMs;
+          },
+          () => {},
+        );
+      } catch {
+        this.#again(); // no descriptors, say
+      }
+    }, this.#delayMs).unref();
+    this.#delayMs = Math.min(this.#delayMs * 2, lastDelayMs);
   }
 
   #signal(signal: NodeJS.Signals): void {

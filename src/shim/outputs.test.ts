@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -7,28 +16,56 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Outputs } from './outputs.ts';
 import type { StdioPlace } from './stdio.ts';
 
-test('I6: the exit waits until a logger has taken every byte, not until it ends', async () => {
+/** Outputs into a logger that is a line of sh; `$log` and `$told` are files in `dir`. */
+function logged(line: string) {
   const dir = mkdtempSync(join(tmpdir(), 'berth-outputs-'));
-  const log = join(dir, 'log');
-  // As nerdctl's: it hears of the exit before it ends.
-  const program = `exec 5>&-; head -c 200005 <&3 >${log}; until [ -e ${dir}/told ]; do sleep 0.1; done; echo end >>${log}`;
-  const uri = `binary:///bin/sh?${new URLSearchParams({ '-c': program })}`;
+  const [log, told] = [join(dir, 'log'), join(dir, 'told')];
+  const uri = `binary:///bin/sh?${new URLSearchParams({ '-c': `log=${log} told=${told}; exec 5>&-; ${line}` })}`;
   const place = { prefix: join(dir, 'init-'), found: new Map(), ioUid: 0, ioGid: 0 } as unknown as StdioPlace;
   const outputs = new Outputs({ stdin: '', stdout: uri, stderr: '', terminal: false }, place);
-  try {
-    await outputs.ready;
-    const { stdout } = outputs;
-    assert.ok(stdout);
-    writeSync(stdout.containerFd, `${'x'.repeat(200_000)}hello`);
-    stdout.ended();
-    const busy = setInterval(() => {}, 1_000);
-    await stdout.drained;
-    clearInterval(busy);
-    writeFileSync(join(dir, 'told'), '');
-    while (!readFileSync(log, 'utf8').endsWith('end\n')) await sleep(10);
-    assert.equal(readFileSync(log, 'utf8'), `${'x'.repeat(200_000)}helloend\n`);
-  } finally {
-    rmSync(dir, { recursive: true });
-    outputs[Symbol.dispose]();
-  }
+  const { stdout } = outputs;
+  assert.ok(stdout);
+  // What it waits for does not keep a process going by itself.
+  const busy = setInterval(() => {}, 1_000);
+  return {
+    outputs,
+    stdout,
+    told,
+    logHas: async (end: string) => {
+      while (!existsSync(log) || !readFileSync(log, 'utf8').endsWith(end)) await sleep(10);
+      return readFileSync(log, 'utf8');
+    },
+    [Symbol.dispose]: () => {
+      clearInterval(busy);
+      outputs[Symbol.dispose]();
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+test('I6: the exit waits until a logger has taken every byte, not until it ends', async () => {
+  // As nerdctl's: it hears of the exit before it ends.
+  const program = 'head -c 200005 <&3 >$log; until [ -e $told ]; do sleep 0.1; done; echo end >>$log';
+  using own = logged(program);
+  await own.outputs.ready;
+  writeSync(own.stdout.containerFd, `${'x'.repeat(200_000)}hello`);
+  own.stdout.ended();
+  await own.stdout.drained;
+  writeFileSync(own.told, '');
+  assert.equal(await own.logHas('end\n'), `${'x'.repeat(200_000)}helloend\n`);
+});
+
+test('a logger that ends too early is started again, and gets what was written meanwhile', async () => {
+  using own = logged('read -r line <&3; echo "$line" >>$log');
+  await own.outputs.ready;
+  const writer = openSync(`/proc/self/fd/${own.stdout.containerFd}`, 'r+');
+  writeSync(writer, 'one\n');
+  await own.logHas('one\n');
+  writeSync(writer, 'two\n');
+  await own.logHas('two\n');
+  writeSync(writer, 'three\n');
+  closeSync(writer);
+  own.stdout.ended();
+  await own.stdout.drained;
+  assert.equal(await own.logHas('three\n'), 'one\ntwo\nthree\n');
 });

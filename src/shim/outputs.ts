@@ -90,8 +90,7 @@ function startLoggers(
   const fifos = [stdout, stderr].map((output) => (output instanceof LoggedOutput ? output.fifo : undefined));
   if (fifos.every((fifo) => fifo === undefined)) return undefined;
   const logger = new Logger(fifos[0] === undefined ? paths.stderr : paths.stdout, fifos[0], fifos[1], place);
-  for (const output of [stdout, stderr])
-    if (output instanceof LoggedOutput) void logger.ended.then(output.settle);
+  for (const output of [stdout, stderr]) if (output instanceof LoggedOutput) output.readBy(logger);
   return logger;
 }
 
@@ -101,15 +100,15 @@ function startLoggers(
 class LoggedOutput implements Output {
   readonly fifo: OwnFifo;
   readonly drained: Promise<void>;
-  /** Nothing is left, or nobody reads it any more. */
-  readonly settle: () => void;
+  readonly #settle: () => void;
+  #logger: Logger | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(fifo: OwnFifo) {
     this.fifo = fifo;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.drained = promise;
-    this.settle = resolve;
+    this.#settle = resolve;
   }
 
   get containerFd(): number {
@@ -124,15 +123,21 @@ class LoggedOutput implements Output {
     this.fifo.started();
   }
 
+  readBy(logger: Logger): void {
+    this.#logger = logger;
+    void logger.ended.then(this.#settle);
+  }
+
   ended(delayMs = 2): void {
     this.started();
-    if (this.held === undefined || unreadBytes(this.held) === 0) this.settle();
+    this.#logger?.finish();
+    if (this.held === undefined || unreadBytes(this.held) === 0) this.#settle();
     else this.#timer = setTimeout(() => this.ended(Math.min(delayMs * 2, 500)), delayMs).unref();
   }
 
   close(): void {
     clearTimeout(this.#timer);
-    this.settle();
+    this.#settle();
     this.fifo[Symbol.dispose]();
   }
 }

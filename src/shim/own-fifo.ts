@@ -31,9 +31,14 @@ export class OwnFifo implements Disposable {
     return this.#reader;
   }
 
-  /** A further read end, for a reader that waits. */
+  /** A further read end, for a reader that waits. Opening it does not wait, whoever writes. */
   openReader(): number {
-    return openReader(this.path, 0);
+    const writer = openSync(this.path, constants.O_RDWR);
+    try {
+      return openReader(this.path, 0);
+    } finally {
+      closeSync(writer);
+    }
   }
 
   /** Whoever writes has its own copy now. */
