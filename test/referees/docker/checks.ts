@@ -1,14 +1,8 @@
-import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { type Expected, shown } from '../lines.ts';
 import type { Lack } from './machine.ts';
 import { recorded } from './results.ts';
 import type { DockerStage } from './stage.ts';
-
-/** What one line of bash must show, word for word or by pattern, and its exit status (default 0). */
-interface Expected {
-  readonly shows: string | RegExp;
-  readonly status?: number;
-}
 
 export interface Check extends Expected {
   readonly line: string;
@@ -41,14 +35,4 @@ async function runCheck(
   const name = `c${++count}x`;
   const passed = lacks ? (`limit of the machine: ${without.lack.why}` as const) : 'passed';
   await recorded(title, async () => shown(await stage.line(name, line), wanted), passed);
-}
-
-/** Asserts what a line has shown. */
-export function shown(
-  result: { readonly status: number | null; readonly shown: string },
-  { shows, status = 0 }: Expected,
-): void {
-  if (typeof shows === 'string') assert.equal(result.shown, shows);
-  else assert.match(result.shown, shows);
-  assert.equal(result.status, status, result.shown);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { shown } from './checks.ts';
+import { shown } from '../lines.ts';
 import { recorded } from './results.ts';
 import type { DockerStage } from './stage.ts';
 

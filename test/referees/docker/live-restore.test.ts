@@ -1,5 +1,5 @@
 import { after, before, test } from 'node:test';
-import { shown } from './checks.ts';
+import { shown } from '../lines.ts';
 import { DockerStage } from './stage.ts';
 
 /** Docker Engine itself is killed, and finds its containers again in Berth. */
