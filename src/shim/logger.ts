@@ -4,6 +4,7 @@ import { closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, notFound, unknown } from '../errors/error.ts';
+import { unreadBytes } from '../sys/fifo.ts';
 import { findProcess } from '../sys/process.ts';
 import type { OwnFifo } from './own-fifo.ts';
 import { type WatchedProcess, watchProcess } from './reaper.ts';
@@ -31,40 +32,46 @@ export class Logger {
   readonly ended: Promise<void>;
   readonly #file: string;
   readonly #start: () => ChildProcess;
+  readonly #fifos: readonly (OwnFifo | undefined)[];
   readonly #settle: () => void;
   #pid = 0;
+  /** Nothing more is written. */
   #isFinal = false;
+  #isStopped = false;
   #delayMs = firstDelayMs;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(uri: string, stdout: OwnFifo | undefined, stderr: OwnFifo | undefined, place: StdioPlace) {
     this.#file = `${place.prefix}logger.json`;
     this.#start = () => startLogger(uri, stdout, stderr, place);
+    this.#fifos = [stdout, stderr];
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
     this.#settle = resolve;
     const running = findLogger(this.#file);
     if (running === undefined) {
       this.ready = becomesReady(this.#run(), uriPath(uri));
-      this.ready.catch(() => this.finish());
+      this.ready.catch(() => {});
       return;
     }
     this.ready = Promise.resolve();
     this.#watch(running.pid, running.exited);
   }
 
-  /** Whose output it reads has ended: it is not started again. */
+  /** Whose output it reads has ended: it is started again for what is left only. */
   finish(): void {
     this.#isFinal = true;
-    if (this.#pid === 0 && this.#timer === undefined) this.#settle();
   }
 
   /** Has it end by itself once it read everything; after a while it is ended. */
   stop(): void {
-    this.#timer = void clearTimeout(this.#timer);
-    this.finish();
+    clearTimeout(this.#timer);
+    this.#isStopped = true;
     rmSync(this.#file, { force: true });
-    if (this.#pid === 0) return;
+    if (this.#pid === 0) {
+      this.#settle();
+      return;
+    }
     const timers = [
       setTimeout(() => this.#signal('SIGTERM'), endMs).unref(),
       setTimeout(() => this.#signal('SIGKILL'), 2 * endMs).unref(),
@@ -83,14 +90,17 @@ export class Logger {
     this.#pid = pid;
     void exit.then(() => {
       this.#pid = 0;
-      if (this.#isFinal) this.#settle();
+      if (this.#isStopped || (this.#isFinal && !this.#isUnread())) this.#settle();
       else this.#again();
     });
   }
 
+  #isUnread(): boolean {
+    return this.#fifos.some((fifo) => fifo?.held !== undefined && unreadBytes(fifo.held) > 0);
+  }
+
   #again(): void {
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
       try {
         becomesReady(this.#run(), this.#file).then(
           () => {

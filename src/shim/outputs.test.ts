@@ -32,8 +32,9 @@ function logged(line: string) {
     stdout,
     told,
     logHas: async (end: string) => {
-      while (!existsSync(log) || !readFileSync(log, 'utf8').endsWith(end)) await sleep(10);
-      return readFileSync(log, 'utf8');
+      for (const until = Date.now() + 30_000; Date.now() < until; await sleep(10))
+        if (existsSync(log) && readFileSync(log, 'utf8').endsWith(end)) return readFileSync(log, 'utf8');
+      throw new Error(`the log has no ${end}`);
     },
     [Symbol.dispose]: () => {
       clearInterval(busy);
