@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
@@ -9,6 +8,7 @@ import { isKind } from '../../src/errors/error.ts';
 import { type Generation, generations, runLine } from '../clients/table.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { openFds } from '../kit/open-fds.ts';
 
 const mebibyte = 1 << 20;
 const connections = 10_000;
@@ -75,7 +75,7 @@ describe(`${connections} idle connections`, () => {
     });
     try {
       await once(child.stdout, 'data');
-      assert.ok(readdirSync(`/proc/${pid}/fd`).length >= connections);
+      assert.ok(openFds(pid) >= connections);
       for (const generation of Object.keys(generations) as Generation[]) {
         const started = performance.now();
         const { shown } = await runLine(
@@ -89,8 +89,8 @@ describe(`${connections} idle connections`, () => {
     } finally {
       child.kill('SIGKILL');
     }
-    for (let i = 0; i < 500 && readdirSync(`/proc/${pid}/fd`).length > 200; i++) await sleep(20);
-    assert.ok(readdirSync(`/proc/${pid}/fd`).length <= 200);
+    for (let i = 0; i < 500 && openFds(pid) > 200; i++) await sleep(20);
+    assert.ok(openFds(pid) <= 200);
     assert.equal(daemon.pid, pid);
   });
 });

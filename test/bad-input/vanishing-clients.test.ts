@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClientStage, type Generation, generations } from '../clients/table.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
+import { openFds } from '../kit/open-fds.ts';
 
 let stage: ClientStage;
 before(async () => {
@@ -22,8 +22,6 @@ async function until(what: string, done: () => boolean | Promise<boolean>): Prom
     await sleep(20);
   }
 }
-
-const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
 for (const generation of Object.keys(generations) as Generation[]) {
   describe(`ctr ${generation}, killed in the middle of`, () => {
@@ -51,9 +49,9 @@ for (const generation of Object.keys(generations) as Generation[]) {
       const { daemon } = stage;
       const { pid } = daemon;
       await shown('$C version');
-      const before = descriptorsOf(pid);
+      const before = openFds(pid);
       await act();
-      await until('descriptors are given back', () => descriptorsOf(pid) <= before);
+      await until('descriptors are given back', () => openFds(pid) <= before);
       assert.match(await shown('$C version'), /2\.3\.4/);
       assert.equal(daemon.pid, pid);
       assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);

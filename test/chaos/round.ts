@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BerthClient, connect } from '../../src/client/index.ts';
 import { commandOf, processesOf, type TestDaemon } from '../kit/daemon.ts';
+import { openFds } from '../kit/open-fds.ts';
 import { checkRegisters, checkRunners } from './acknowledged.ts';
 import * as clients from './clients.ts';
 import type { Journal } from './journal.ts';
@@ -67,9 +68,6 @@ export async function checkAll(
   return found;
 }
 
-/** How many descriptors a process has open. */
-export const fdsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
-
 /** The shim's pid. @throws where none runs */
 export function shimOf(daemon: TestDaemon): number {
   const pid = shimPidOf(daemon);
@@ -99,7 +97,7 @@ const fdsOfRunner = 10;
 /** Descriptors of daemon and shim, without those that running containers take. */
 export function ownFds(daemon: TestDaemon, { runners }: Journal): number[] {
   const running = [...runners.values()].filter(({ exitCode }) => exitCode === undefined).length;
-  return [fdsOf(daemon.pid), fdsOf(shimOf(daemon)) - fdsOfRunner * running];
+  return [openFds(daemon.pid), openFds(shimOf(daemon)) - fdsOfRunner * running];
 }
 
 /** The last third may not have more than the first third had, give or take. */

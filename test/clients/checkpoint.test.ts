@@ -112,7 +112,7 @@ test('berth checkpoint and restore: beside the original, and on another daemon w
   await ok(ctr2, ['-a', other.address, '-n', namespace, 'images', 'import', '--all-platforms', archive]);
   await berth(other, 'restore', '--name', 'three', 'kept.example/one:2');
   const there = await above(first, lines(other, 'three'));
-  assert.equal((await berth(other, 'exec', 'three', 'sh', '-c', '[ -s /n ] && echo files')).trim(), 'files');
+  assert.equal((await berth(other, 'exec', 'three', 'sh', '-c', '[ -e /n ] && echo files')).trim(), 'files');
   await above(there, lines(other, 'three'));
   for (const [on, names] of [
     [other, ['three']],

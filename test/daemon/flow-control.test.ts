@@ -9,9 +9,10 @@ import { StreamInitSchema, Streaming } from '../../src/gen/containerd/services/s
 import type { Digest } from '../../src/oci/digest.ts';
 import { createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
+import { openFds } from '../kit/open-fds.ts';
 import { top } from '../kit/paths.ts';
 import { WatchedDaemon } from '../kit/watched-daemon.ts';
-import { openFds, until } from '../runtime/harness.ts';
+import { until } from '../runtime/harness.ts';
 
 const mebibyte = 1 << 20;
 const blobBytes = 128 * mebibyte;

@@ -5,8 +5,9 @@ import { isKind, kindOf, messageOf } from '../../src/errors/error.ts';
 import { Containers } from '../../src/gen/containerd/services/containers/v1/containers_pb.ts';
 import { type Channel, createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { TestContainerd } from '../kit/containerd.ts';
+import { openFds } from '../kit/open-fds.ts';
 import { WatchedDaemon } from '../kit/watched-daemon.ts';
-import { openFds, until } from '../runtime/harness.ts';
+import { until } from '../runtime/harness.ts';
 
 const mebibyte = 1 << 20;
 const namespace = 'limits';

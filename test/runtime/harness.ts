@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, silentLog } from '../../src/async/context.ts';
@@ -139,7 +139,6 @@ export async function until(
   throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`);
 }
 
-export const openFds = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 export const mountsIn = (dir: string): string[] =>
   readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')

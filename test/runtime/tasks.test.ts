@@ -11,7 +11,8 @@ import { MetricsSchema as MetricsV2Schema } from '../../src/gen/io/containerd/cg
 import { withDefaultRuntime } from '../../src/runtime/default-runtime.ts';
 import type { NewExec } from '../../src/runtime/task.ts';
 import { cgroupDirectories, cgroupMode } from '../../src/sys/cgroup.ts';
-import { Harness, mountsIn, openFds, until } from './harness.ts';
+import { openFds } from '../kit/open-fds.ts';
+import { Harness, mountsIn, until } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

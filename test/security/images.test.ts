@@ -7,11 +7,12 @@ import { after, before, describe, test } from 'node:test';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { commandOf, processesOf } from '../kit/daemon.ts';
+import { openFds } from '../kit/open-fds.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { run } from '../kit/run.ts';
 import { dir, file, symlink, type TarMember } from '../kit/tar-builder.ts';
 import { compareTrees, readTree, type Tree } from '../kit/tree.ts';
-import { openFds, until } from '../runtime/harness.ts';
+import { until } from '../runtime/harness.ts';
 import { field, SecurityStage } from './stage.ts';
 
 const canary = 'canary-2f61c0de';
