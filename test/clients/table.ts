@@ -6,6 +6,7 @@ import { violationsAtRest } from '../kit/checker.ts';
 import { TestContainerd } from '../kit/containerd.ts';
 import { startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { ctr1, ctr2, ctr21 } from '../kit/paths.ts';
+import { onContainerd } from '../kit/peer.ts';
 import { TestRegistry, type TestRegistryOptions } from '../kit/registry.ts';
 import { run } from '../kit/run.ts';
 
@@ -20,9 +21,6 @@ const versions: Readonly<Record<Client, string>> = { v1: '1.6.20', v2: '2.3.4', 
 export const generationOf = (client: Client): Generation => (client === 'v1' ? 'v1' : 'v2');
 
 type Daemon = TestDaemon | TestContainerd;
-
-/** `BERTH_REFEREE_PEER=containerd` runs the tables on containerd 2.3.4. */
-const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
 
 /** A daemon and a registry with busybox for one test file. Disposal leaves nothing. */
 export class ClientStage<D extends Daemon = TestDaemon> implements AsyncDisposable {

@@ -1,4 +1,4 @@
-// BuildKit 0.32.0 with the containerd worker alone. BERTH_REFEREE_PEER=containerd runs the same against containerd 2.3.4.
+// BuildKit 0.32.0 with the containerd worker alone. BERTH_TEST_PEER=containerd runs the same against containerd 2.3.4.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Buildkit, buildkitd } from '../kit/buildkit.ts';
@@ -7,12 +7,12 @@ import { TestContainerd } from '../kit/containerd.ts';
 import { commandOf, processesOf, startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2 } from '../kit/paths.ts';
+import { onContainerd } from '../kit/peer.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
 import { until } from '../runtime/harness.ts';
 import { type Bench, checks } from './buildkit-checks.ts';
 
-const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
 /** One BuildKit each: all of them use the same daemon at the same time. */
 const snapshotters = ['overlayfs', 'overlayfs', 'native'];
 const namespaces = snapshotters.map((_, i) => `bk${process.pid}${'abc'[i]}`);

@@ -1,5 +1,5 @@
 // The command groups of ctr that the tables of test/clients leave out, and that none is left out by all of them.
-// BERTH_REFEREE_PEER=containerd runs the same, and those tables, against containerd 2.3.4.
+// BERTH_TEST_PEER=containerd runs the same, and those tables, against containerd 2.3.4.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 // OCI runtimes of others, by BinaryName of the default shim's options: `ctr run --runc-binary`, `berth run --runtime`.
-// BERTH_REFEREE_PEER=containerd runs what can be on containerd 2.3.4.
+// BERTH_TEST_PEER=containerd runs what can be on containerd 2.3.4.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,12 +9,12 @@ import { TestContainerd } from '../kit/containerd.ts';
 import { startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { bin, ctr2, tools } from '../kit/paths.ts';
+import { onContainerd } from '../kit/peer.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
 import { until } from '../runtime/harness.ts';
 
 const runtimes = { runsc: join(tools, 'gvisor/runsc'), 'runc 1.3.3': join(tools, 'runc/runc') };
-const onContainerd = process.env.BERTH_REFEREE_PEER === 'containerd';
 const namespace = `runtimes${process.pid}`;
 let registry: TestRegistry;
 let daemon: TestDaemon | TestContainerd;

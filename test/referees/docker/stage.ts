@@ -3,11 +3,9 @@ import { TestContainerd } from '../../kit/containerd.ts';
 import { TestDaemon } from '../../kit/daemon.ts';
 import { type DockerdOptions, TestDockerd } from '../../kit/dockerd.ts';
 import { TestNetwork } from '../../kit/network.ts';
+import { onContainerd } from '../../kit/peer.ts';
 import { makeBusyboxLayout, TestRegistry } from '../../kit/registry.ts';
 import { runLine, type Shown } from '../lines.ts';
-
-/** What judges Berth, or with BERTH_TEST_PEER=containerd the peer it stands in for. */
-export const peer = process.env.BERTH_TEST_PEER === 'containerd';
 
 export type DockerOptions = Pick<DockerdOptions, 'generation' | 'containerdStore' | 'liveRestore'>;
 
@@ -39,7 +37,7 @@ export class DockerStage implements AsyncDisposable {
     const layout = await makeBusyboxLayout(registry.dir);
     for (const name of ['busybox', 'pulled']) await registry.push(`${layout}:busybox`, `library/${name}`);
     const { wrapper } = network;
-    const daemon = stack.use(peer ? new TestContainerd('2.3') : new TestDaemon());
+    const daemon = stack.use(onContainerd ? new TestContainerd('2.3') : new TestDaemon());
     await daemon.start({ wrapper });
     const target = { containerd: daemon.address, registry: registry.host, wrapper };
     const dockerd = stack.use(new TestDockerd({ ...options, ...target }));

@@ -4,6 +4,7 @@ import { violationsAtRest } from '../../kit/checker.ts';
 import { TestDaemon } from '../../kit/daemon.ts';
 import { leftovers } from '../../kit/leftovers.ts';
 import { ctr2 } from '../../kit/paths.ts';
+import { onContainerd } from '../../kit/peer.ts';
 import { output } from '../../kit/run.ts';
 import { shown } from '../lines.ts';
 import { testChecks } from './checks.ts';
@@ -13,7 +14,7 @@ import { compose, swarm, whole } from './orchestration.ts';
 import { processes } from './processes.ts';
 import { resources } from './resources.ts';
 import { writeResults } from './results.ts';
-import { type DockerOptions, DockerStage, peer } from './stage.ts';
+import { type DockerOptions, DockerStage } from './stage.ts';
 
 /** Everything that Docker Engine is asked on Berth. */
 export function testDocker(client: string, options: DockerOptions): void {
@@ -27,7 +28,7 @@ export function testDocker(client: string, options: DockerOptions): void {
     shown(await opened.line('pull', 'docker pull -q busybox'), { shows: /busybox/ });
   });
   after(async () => {
-    writeResults(client, peer ? 'containerd 2.3.4' : 'Berth');
+    writeResults(client, onContainerd ? 'containerd 2.3.4' : 'Berth');
     await opened?.[Symbol.asyncDispose]();
   });
   testChecks('processes', stage, processes);
@@ -37,7 +38,7 @@ export function testDocker(client: string, options: DockerOptions): void {
   testChecks('whole', stage, whole, 1);
   testChecks('compose', stage, compose, 1);
   testChecks('swarm', stage, swarm, 1);
-  test('what is removed leaves nothing behind', { skip: peer && 'of Berth only' }, () =>
+  test('what is removed leaves nothing behind', { skip: onContainerd && 'of Berth only' }, () =>
     leavesNothing(stage()),
   );
 }

@@ -4,6 +4,7 @@ import { TestContainerd } from '../../kit/containerd.ts';
 import { TestDaemon } from '../../kit/daemon.ts';
 import { TestNetwork } from '../../kit/network.ts';
 import { tools } from '../../kit/paths.ts';
+import { onContainerd } from '../../kit/peer.ts';
 import { TestRegistry } from '../../kit/registry.ts';
 import { runLine, type Shown } from '../lines.ts';
 
@@ -11,9 +12,6 @@ import { runLine, type Shown } from '../lines.ts';
 export const nerdctl: string | undefined = existsSync(join(tools, 'nerdctl/nerdctl'))
   ? join(tools, 'nerdctl/nerdctl')
   : undefined;
-
-/** What judges Berth, or with BERTH_TEST_PEER=containerd the peer it stands in for. */
-const peer = process.env.BERTH_TEST_PEER === 'containerd';
 
 /** Where CNI's plug-ins keep what they gave to whom: nerdctl has no word for another place. */
 const cniState = ['/var/lib/cni/networks', '/var/lib/cni/results'].filter((path) => !existsSync(path));
@@ -41,7 +39,7 @@ export class NerdctlStage implements AsyncDisposable {
     const network = stack.use(await TestNetwork.open());
     const registry = stack.use(await TestRegistry.start({ ip: network.hostIp }));
     await registry.pushBusybox();
-    const daemon = stack.use(peer ? new TestContainerd('2.3') : new TestDaemon());
+    const daemon = stack.use(onContainerd ? new TestContainerd('2.3') : new TestDaemon());
     await daemon.start({ wrapper: network.wrapper });
     const settings = {
       address: daemon.address,
