@@ -61,11 +61,11 @@ checkWithEach({
   },
   'run --null-io shows nothing': { line: '$C run --rm --null-io $IMG a echo quiet', shows: '' },
   'run --log-uri file:// writes there': {
-    line: '$C run -d --log-uri file://$PWD/log $IMG a echo logged; for i in 1 2 3 4 5 6 7 8 9; do [ -s log ] && break; sleep 0.1; done; cat log; rm log; $C task rm a; $C c rm a',
+    line: '$C run -d --log-uri file://$PWD/log $IMG a echo logged; for i in {1..100}; do [ -s log ] && break; sleep 0.1; done; cat log; rm log; $C task rm a; $C c rm a',
     shows: 'logged',
   },
   'run --pid-file names the first process': {
-    line: '$C run -d --pid-file $PWD/pid $IMG a sleep 100; tr "\\0" " " < /proc/$(cat pid)/cmdline; rm pid; $C task rm -f a 2>/dev/null; $C c rm a',
+    line: '$C run -d --pid-file $PWD/pid $IMG a sleep 100; for i in {1..100}; do grep -q sleep /proc/$(cat pid)/cmdline && break; sleep 0.1; done; tr "\\0" " " < /proc/$(cat pid)/cmdline; rm pid; $C task rm -f a 2>/dev/null; $C c rm a',
     shows: 'sleep 100',
   },
   'run --rootfs takes a directory instead of an image': {
