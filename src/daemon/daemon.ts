@@ -72,6 +72,7 @@ export class Daemon {
     const draining = new AbortController();
     const memory = new GrownMemory(() => {
       graph.metadata.db.releaseMemory();
+      graph.metadata.containers.releaseMemory();
       return returnFreeMemory();
     });
     const quiet = new QuietTimer(quietMs, () => void memory.giveBack());

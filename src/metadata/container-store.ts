@@ -24,13 +24,13 @@ export interface ContainerStore {
   get(ctx: Context, id: string): Promise<Container>;
   /** All at once, by id. @throws invalid_argument (filters) */
   list(ctx: Context, filters?: readonly string[]): Promise<Container[]>;
-  /** As {@link get}, encoded: field 1 of an answer, in parts. @throws not_found */
-  getEncoded(ctx: Context, id: string): Promise<Uint8Array[]>;
+  /** As {@link get}, encoded: field 1 of an answer. @throws not_found */
+  getEncoded(ctx: Context, id: string): Promise<Uint8Array>;
   /**
    * Those of {@link list}, encoded as {@link getEncoded} does it, in pages of at most 64. One that is made or deleted between two
    * pages is there or not, any other exactly once. @throws invalid_argument (filters)
    */
-  walkEncoded(ctx: Context, filters?: readonly string[]): AsyncIterable<Uint8Array[][]>;
+  walkEncoded(ctx: Context, filters?: readonly string[]): AsyncIterable<Uint8Array[]>;
   /** @throws already_exists, invalid_argument (id, labels, runtime name) */
   create(ctx: Context, container: NewContainer): Promise<Container>;
   /** Field paths as containerd's containers.Update takes them. @throws not_found, invalid_argument (immutable field) */
@@ -41,4 +41,6 @@ export interface ContainerStore {
   ): Promise<Container>;
   /** @throws not_found */
   delete(ctx: Context, id: string): Promise<void>;
+  /** Lets go of what is only held to be read faster. */
+  releaseMemory(): void;
 }

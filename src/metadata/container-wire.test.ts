@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { kindOf } from '../errors/error.ts';
 import {
   GetContainerResponseSchema,
   ListContainersResponseSchema,
@@ -69,12 +70,12 @@ const bare = ({ spec, runtime: { name, options }, ...rest }: Container): Contain
   ...(spec && { spec: any(spec) }),
 });
 
-const one = (parts: readonly Uint8Array[]): Container => {
-  const { container } = fromBinary(GetContainerResponseSchema, Buffer.concat(parts));
+const one = (bytes: Uint8Array): Container => {
+  const { container } = fromBinary(GetContainerResponseSchema, Buffer.from(bytes));
   return read(container ?? assert.fail('no container'));
 };
-const all = (pages: readonly (readonly Uint8Array[])[][]): Container[] =>
-  fromBinary(ListContainersResponseSchema, Buffer.concat(pages.flat(2))).containers.map(read);
+const all = (pages: readonly (readonly Uint8Array[])[]): Container[] =>
+  fromBinary(ListContainersResponseSchema, Buffer.concat(pages.flat())).containers.map(read);
 
 test('a container says the same on the wire as in its fields', () => {
   const [createdAt, updatedAt] = [new Date(1_700_000_000_123), new Date(1_800_000_000_456)];
@@ -103,6 +104,27 @@ test('what is stored encoded is what is stored, after each update and in rows th
   await subject.metadata.containers.update(ctx, change, ['labels', 'spec', 'image', 'extensions.a']);
   const whole = (await same()).at(-1);
   assert.deepEqual([whole?.labels, whole?.spec, whole?.image], [{ new: '1' }, odd, 'other']);
+
+  // An update that is refused beside one that is not, a container that is made again, and memory given back.
+  const store = subject.metadata.containers;
+  const both = [
+    store.update(ctx, { id: 'whole', labels: { refused: '1' }, image: 'refused' }, [
+      'labels',
+      'image',
+      'runtime',
+    ]),
+    store.update(ctx, { id: 'whole', labels: { kept: '1' } }, ['labels']),
+  ];
+  const [refused, kept] = await Promise.allSettled(both);
+  assert.deepEqual([refused?.status, kept?.status], ['rejected', 'fulfilled']);
+  assert.deepEqual((await same()).at(-1)?.labels, { kept: '1' });
+  await store.delete(ctx, 'whole');
+  assert.equal((await same()).length, containers.length - 1);
+  await assert.rejects(store.getEncoded(ctx, 'whole'), (error) => kindOf(error) === 'not_found');
+  const first = containers.find(({ id }) => id === 'whole') ?? assert.fail();
+  await store.create(ctx, { ...first, image: 'again' });
+  assert.equal((await same()).at(-1)?.image, 'again');
+  store.releaseMemory();
 
   const before = await same();
   await subject.metadata.db.write((tx) => tx.run('UPDATE containers SET wire_head = NULL'));

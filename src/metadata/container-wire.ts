@@ -21,13 +21,19 @@ export function wireHead(container: Container): Uint8Array {
   return (spec === undefined ? head : head.raw(spec)).finish();
 }
 
-/** A whole container as field 1 of an answer, in parts. */
-export const wireOf = (container: Container): Uint8Array[] =>
-  wireParts(wireHead(container), container.spec?.value);
+/** A whole container as field 1 of an answer. */
+export const wireOf = (container: Container): Uint8Array =>
+  joinWire(wireHead(container), container.spec?.value);
 
 /** The same of what is stored. */
-export const wireParts = (head: Uint8Array, spec: Uint8Array | null | undefined): Uint8Array[] =>
-  spec?.length ? [head, spec] : [head];
+export function joinWire(head: Uint8Array, spec: Uint8Array | null | undefined): Uint8Array {
+  if (!spec?.length) return head;
+  // Not out of the pool of small buffers: it may be held for long.
+  const whole = Buffer.allocUnsafeSlow(head.length + spec.length);
+  whole.set(head);
+  whole.set(spec, head.length);
+  return whole;
+}
 
 function specHead({ typeUrl, value }: Any): Uint8Array {
   const any = new BinaryWriter();

@@ -6,8 +6,9 @@ import type { Any } from '../oci/any.ts';
 import { nodeOf } from './changes.ts';
 import { type ContainerRow, fromRow, toParams } from './container-row.ts';
 import type { Container, ContainerStore, NewContainer } from './container-store.ts';
-import { wireOf, wireParts } from './container-wire.ts';
+import { joinWire, wireOf } from './container-wire.ts';
 import type { Reader, Tx } from './db.ts';
+import { EncodedContainers } from './encoded-containers.ts';
 import { validateIdentifier, validNamespace } from './identifiers.ts';
 import { labelField, labelOf, labelsFromJson, labelsToJson, validateLabels, withEntry } from './labels.ts';
 import { ensureNamespace, publishAfter, type Records } from './records.ts';
@@ -21,14 +22,14 @@ const replaceable = ['labels', 'spec', 'extensions', 'image', 'snapshotkey'];
 const pageRows = 64;
 const one = 'FROM containers WHERE namespace = ? AND id = ?';
 const nextPage = 'FROM containers WHERE namespace = ? AND id > ? ORDER BY id LIMIT ?';
-const wireColumns = 'SELECT id, spec, wire_head';
 
 /** What a container's wire form is made of. */
-type WireRow = Pick<ContainerRow, 'id' | 'spec' | 'wire_head'>;
+type WireRow = Pick<ContainerRow, 'spec' | 'wire_head'>;
 
 /** Container records in the database. */
 export class ContainerRecords implements ContainerStore {
   readonly #records: Records;
+  readonly #encoded = new EncodedContainers();
 
   constructor(records: Records) {
     this.#records = records;
@@ -39,10 +40,8 @@ export class ContainerRecords implements ContainerStore {
     return find(this.#records.db, namespace, id) ?? notThere(namespace, id);
   }
 
-  async getEncoded(ctx: Context, id: string): Promise<Uint8Array[]> {
-    const namespace = validNamespace(ctx);
-    const row = this.#records.db.get<WireRow>(`${wireColumns} ${one}`, namespace, id);
-    return row ? this.#wire(namespace, row) : notThere(namespace, id);
+  async getEncoded(ctx: Context, id: string): Promise<Uint8Array> {
+    return this.#wire(validNamespace(ctx), id);
   }
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Container[]> {
@@ -52,16 +51,16 @@ export class ContainerRecords implements ContainerStore {
     return rows.flatMap((page) => page.map(fromRow).filter(matches)).toArray();
   }
 
-  async *walkEncoded(ctx: Context, filters: readonly string[] = []): AsyncGenerator<Uint8Array[][]> {
+  async *walkEncoded(ctx: Context, filters: readonly string[] = []): AsyncGenerator<Uint8Array[]> {
     const namespace = validNamespace(ctx);
     const matches = matcher(filters);
-    const pages: Iterable<WireRow[]> =
+    const pages: Iterable<{ id: string }[]> =
       filters.length === 0
-        ? this.#pages<WireRow>(wireColumns, namespace)
+        ? this.#pages<{ id: string }>('SELECT id', namespace)
         : this.#pages<ContainerRow>('SELECT *', namespace).map((page) =>
             page.filter((row) => matches(fromRow(row))),
           );
-    for (const page of pages) yield page.map((row) => this.#wire(namespace, row));
+    for (const page of pages) yield page.map(({ id }) => this.#wire(namespace, id));
   }
 
   /** Each page is read when it is asked for, after the last id of the one before: nothing stays open between them. */
@@ -73,10 +72,18 @@ export class ContainerRecords implements ContainerStore {
     }
   }
 
-  #wire(namespace: string, { id, spec, wire_head: head }: WireRow): Uint8Array[] {
-    if (head !== null) return wireParts(head, spec);
-    const container = find(this.#records.db, namespace, id);
-    return container ? wireOf(container) : [];
+  #wire(namespace: string, id: string): Uint8Array {
+    const held = this.#encoded.get(namespace, id);
+    if (held !== undefined) return held;
+    const row = this.#records.db.get<WireRow>(`SELECT spec, wire_head ${one}`, namespace, id);
+    if (row === undefined) return notThere(namespace, id);
+    const wire = row.wire_head === null ? this.#wireOfOld(namespace, id) : joinWire(row.wire_head, row.spec);
+    this.#encoded.set(namespace, id, wire);
+    return wire;
+  }
+
+  #wireOfOld(namespace: string, id: string): Uint8Array {
+    return wireOf(find(this.#records.db, namespace, id) ?? notThere(namespace, id));
   }
 
   async create(ctx: Context, container: NewContainer): Promise<Container> {
@@ -122,12 +129,18 @@ export class ContainerRecords implements ContainerStore {
       if (changes === 0) {
         throw notFound(`container ${id}: not found`);
       }
+      this.#encoded.forget(namespace, id);
       this.#records.changes.deleted();
       publishAfter(this.#records, tx, ctx, makeEvent('containerDelete', { id }));
     });
   }
 
+  releaseMemory(): void {
+    this.#encoded.clear();
+  }
+
   #put(tx: Tx, namespace: string, container: Container): void {
+    this.#encoded.forget(namespace, container.id);
     tx.run(
       'INSERT OR REPLACE INTO containers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       namespace,

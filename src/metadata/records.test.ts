@@ -172,8 +172,8 @@ test('containers are walked a page at a time, each that stays exactly once', asy
   await using subject = await MetadataSubject.open();
   const { containers } = subject.metadata;
   const ctx = subject.context();
-  const decoded = (page: Uint8Array[][]) =>
-    fromBinary(ListContainersResponseSchema, Buffer.concat(page.flat())).containers;
+  const decoded = (page: Uint8Array[]) =>
+    fromBinary(ListContainersResponseSchema, Buffer.concat(page)).containers;
   const idsOf = (list: readonly Pick<Container, 'id'>[]) => list.map(({ id }) => id);
   const ids = Array.from({ length: 200 }, (_, n) => `c${1000 + n}`);
   await Promise.all(ids.map((id) => containers.create(ctx, container(id))));

@@ -12,22 +12,22 @@ import { bindService, type ServiceBinding } from '../rpc/service.ts';
 export function containersService(store: ContainerStore): ServiceBinding {
   return bindService(Containers, {
     async get({ id }, ctx) {
-      return new EncodedMessage(await store.getEncoded(ctx, id));
+      return new EncodedMessage([await store.getEncoded(ctx, id)]);
     },
     async list({ filters }, ctx) {
       const pages = await Array.fromAsync(store.walkEncoded(ctx, filters));
-      return new EncodedMessage(pages.flat(2));
+      return new EncodedMessage(pages.flat());
     },
     async *listStream({ filters }, ctx) {
       for await (const page of store.walkEncoded(ctx, filters))
-        yield page.map((parts) => new EncodedMessage(parts));
+        yield page.map((bytes) => new EncodedMessage([bytes]));
     },
     async create({ container }, ctx) {
-      return new EncodedMessage(wireOf(await store.create(ctx, fromWire(container))));
+      return new EncodedMessage([wireOf(await store.create(ctx, fromWire(container)))]);
     },
     async update({ container, updateMask }, ctx) {
       if (!container?.id) throw invalidArgument('Container.ID required');
-      return new EncodedMessage(wireOf(await store.update(ctx, fromWire(container), updateMask?.paths)));
+      return new EncodedMessage([wireOf(await store.update(ctx, fromWire(container), updateMask?.paths))]);
     },
     async delete({ id }, ctx) {
       await store.delete(ctx, id);
