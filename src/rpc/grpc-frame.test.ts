@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { isKind } from '../errors/error.ts';
 import { ReadContentResponseSchema } from '../gen/containerd/services/content/v1/content_pb.ts';
+import { EncodedMessage } from './encoded-message.ts';
 import { frameEncoder, MessageSplitter, parseEncoding } from './grpc-frame.ts';
 import { inflate } from './grpc-inflate.ts';
 import { httpRefusal, parseTimeout } from './grpc-request.ts';
@@ -23,8 +24,19 @@ describe('messages on the wire', () => {
       ReadContentResponseSchema,
       create(ReadContentResponseSchema, { offset: 9n, data }),
     );
-    assert.deepEqual(encode({ offset: 9n, data }), Buffer.concat([prefix(0, message.length), message]));
-    assert.deepEqual(encode({}), prefix(0, 0));
+    const framed = Buffer.concat([prefix(0, message.length), message]);
+    assert.deepEqual(encode({ offset: 9n, data }), [framed]);
+    assert.deepEqual(encode({}), [prefix(0, 0)]);
+    const parts = [message.subarray(0, 100), message.subarray(100)];
+    const [head, ...same] = encode(new EncodedMessage(parts));
+    assert.deepEqual(head, prefix(0, message.length));
+    assert.ok(same.every((part, at) => part === parts[at]));
+    assert.deepEqual(encode(new EncodedMessage([])), [prefix(0, 0)]);
+    const half = new Uint8Array(8 * 2 ** 20 + 1);
+    assert.throws(
+      () => encode(new EncodedMessage([half, half])),
+      (error) => isKind(error, 'resource_exhausted'),
+    );
   });
 
   it('come out as they went in, however they are cut', () => {

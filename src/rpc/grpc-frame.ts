@@ -2,6 +2,7 @@ import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import { internal, notImplemented, resourceExhausted } from '../errors/error.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { encoder, maxMessageBytes } from './codec.ts';
+import { EncodedMessage } from './encoded-message.ts';
 
 /** Before each message: one byte that says whether it is compressed, four with its length (grpc/doc/PROTOCOL-HTTP2.md). */
 const prefixBytes = 5;
@@ -12,18 +13,27 @@ export interface ReceivedMessage {
   readonly bytes: Buffer;
 }
 
-/** Message ▶ its frame, not compressed. @throws resource_exhausted over 16 MiB */
-export function frameEncoder<D extends DescMessage>(desc: D): (message: MessageInitShape<D>) => Buffer {
+/** One message as it is sent, in parts that follow each other. */
+export type Frame = readonly Uint8Array[];
+
+/** Message ▶ its frame, not compressed; what is encoded already is not copied. @throws resource_exhausted over 16 MiB */
+export function frameEncoder<D extends DescMessage>(
+  desc: D,
+): (message: MessageInitShape<D> | EncodedMessage) => Frame {
   const encode = encoder(desc, prefixBytes);
-  return (message) => withPrefix(encode(message));
+  return (message) =>
+    message instanceof EncodedMessage
+      ? [putPrefix(Buffer.allocUnsafe(prefixBytes), message.length), ...message.parts]
+      : [withPrefix(encode(message))];
 }
 
 /** As {@link frameEncoder}, of a message that is encoded already. */
 export const frameMessage = (message: Uint8Array): Buffer =>
   withPrefix(Buffer.concat([Buffer.alloc(prefixBytes), message]));
 
-function withPrefix(frame: Buffer): Buffer {
-  const length = frame.length - prefixBytes;
+const withPrefix = (frame: Buffer): Buffer => putPrefix(frame, frame.length - prefixBytes);
+
+function putPrefix(frame: Buffer, length: number): Buffer {
   if (length > maxMessageBytes)
     throw resourceExhausted(
       `grpc: trying to send message larger than max (${length} vs. ${maxMessageBytes})`,

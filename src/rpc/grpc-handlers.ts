@@ -3,7 +3,7 @@ import type { Context } from '../async/context.ts';
 import { internal, messageOf, notImplemented } from '../errors/error.ts';
 import { decoder } from './codec.ts';
 import type { GrpcExchange } from './grpc-exchange.ts';
-import { frameEncoder } from './grpc-frame.ts';
+import { type Frame, frameEncoder } from './grpc-frame.ts';
 
 type Fn = (request: unknown, ctx: Context) => unknown;
 
@@ -32,8 +32,7 @@ export function handlerOf(method: DescMethod, fn: Fn): Handler {
 
 interface Wire {
   readonly decode: (bytes: Uint8Array) => unknown;
-  /** To a frame. */
-  readonly encode: (message: never) => Buffer;
+  readonly encode: (message: never) => Frame;
 }
 
 async function onlyRequest(exchange: GrpcExchange, wire: Wire): Promise<unknown> {
@@ -74,7 +73,7 @@ async function sendAll(
     for (let { done, value } = await next; done !== true; { done, value } = await next) {
       ctx.signal.throwIfAborted();
       await exchange.send(
-        Array.isArray(value) ? value.map((message) => encode(message as never)) : [encode(value as never)],
+        Array.isArray(value) ? value.flatMap((message) => encode(message as never)) : encode(value as never),
       );
       next = iterator.next();
     }

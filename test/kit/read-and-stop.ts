@@ -15,7 +15,7 @@ const headers = {
   te: 'trailers',
   'containerd-namespace': namespace,
 };
-const request = frameEncoder(ReadContentRequestSchema)({ digest });
+const request = Buffer.concat(frameEncoder(ReadContentRequestSchema)({ digest }));
 const session = connect('http://localhost', {
   createConnection: () => dial(socket),
   settings: { initialWindowSize: allBytes },
