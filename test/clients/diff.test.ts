@@ -39,7 +39,7 @@ checkWithEach({
     status: 1,
   },
   'snapshots diff leaves nothing mounted and no ingest': {
-    line: 'grep -c berth-mount- /proc/self/mountinfo; $C content active | tail -n +2 | wc -l',
+    line: 'grep berth-mount- /proc/self/mountinfo | grep -c $PWD; $C content active | tail -n +2 | wc -l',
     shows: '0\n0',
   },
 });
