@@ -24,7 +24,9 @@ const exit: Any = {
 };
 const text = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 const numbers = (path: string) => [...text(path).matchAll(/n (\d+)/g)].map(([, n]) => Number(n));
-const isAscending = (all: number[]) => all.every((n, i) => i === 0 || n === (all[i - 1] ?? 0) + 1);
+/** How often counting began anew somewhere. */
+const breaks = (all: number[]) => all.filter((n, i) => i > 0 && n !== (all[i - 1] ?? 0) + 1).length;
+const isAscending = (all: number[]) => breaks(all) === 0;
 
 /** A log in the CRI format, whose writer is the shim. */
 async function startCounting(id: string): Promise<string> {
@@ -177,7 +179,9 @@ test('a shim killed in the middle of a restore leaves nothing of it, and the nex
     }
     const seen = numbers(log).length;
     await until(() => numbers(log).length > seen + 2, 'it going on');
-    assert.ok(isAscending(numbers(log)), 'one writer, which goes on from the checkpoint');
+    // One writer, which goes on from the checkpoint; the one that was cut may have written before it was killed.
+    const written = numbers(log);
+    assert.ok(breaks(written) <= (status === 'running' ? 0 : 1), `${delayMs} ms, ${status}: ${written}`);
     await end('cut');
     rmSync(log);
     assert.deepEqual(listCgroupPids(cgroup), []);
