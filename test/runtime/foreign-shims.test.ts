@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type BerthClient, connect } from '../../src/client/index.ts';
 import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
@@ -14,26 +15,41 @@ let daemon: TestDaemon;
 let client: BerthClient;
 const namespace = `foreign${process.pid}`;
 const topics: string[] = [];
+/** Told by a test, to see whether events come. */
+const mark = '/test/mark';
+let followed = 0;
 
 before(async () => {
   daemon = await startDaemon();
   makeRootfs(join(daemon.dir, 'r'));
-  client = connect({ address: daemon.address, namespace });
-  void follow(client);
+  await follow();
 });
 after(async () => {
   client.close();
+  followed += 1;
   await daemon[Symbol.asyncDispose]();
   removeCgroups([namespace]);
 });
 
-async function follow(from: BerthClient): Promise<void> {
-  try {
-    for await (const { topic, event } of from.events.subscribe({ filters: ['topic~=/tasks/'] }))
-      topics.push(`${topic} ${/[a-z0-9]+/.exec(Buffer.from(event.value).toString())?.[0]}`);
-  } catch {
-    // The daemon was killed.
-  }
+/** Connects to the daemon, anew after it was killed, and notes what events it tells of tasks from now on. */
+async function follow(): Promise<void> {
+  client?.close();
+  client = connect({ address: daemon.address, namespace });
+  const [own, turn] = [client, ++followed];
+  const filters = ['topic~=/tasks/', `topic=="${mark}"`];
+  let isTold = false;
+  const note = async () => {
+    for await (const { topic, event } of own.events.subscribe({ filters }))
+      if (topic === mark) isTold = true;
+      else topics.push(`${topic} ${/[a-z0-9]+/.exec(Buffer.from(event.value).toString())?.[0]}`);
+  };
+  void (async () => {
+    for (; turn === followed; await sleep(50)) await note().catch(() => {});
+  })();
+  await until(async () => {
+    await own.events.publish(mark, { typeUrl: 'x', value: new Uint8Array() });
+    return isTold;
+  }, 'events of the daemon');
 }
 
 /** Runs ctr with a line of arguments. */
@@ -61,16 +77,6 @@ const bundles = (): string[] => {
 const shimPids = (id: string): number[] =>
   processesOf(daemon.dir).filter((pid) => new RegExp(`shim-runc-v2 .*-id ${id} `).test(`${commandOf(pid)} `));
 
-const follows = async () => {
-  client.close();
-  client = connect({ address: daemon.address, namespace });
-  void follow(client);
-  await until(async () => {
-    await client.events.publish('/test/ready', { typeUrl: 'x', value: new Uint8Array() });
-    return true;
-  }, 'the daemon');
-};
-
 for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim2 })) {
   const name = (id: string) => `${id}${generation[0]}`;
   describe(`containerd-shim-runc-v2 of ${generation} as runtime`, () => {
@@ -84,7 +90,9 @@ for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim
         () => own().length >= 4,
         () => `four events: there are ${topics.join(', ')}`,
       );
-      assert.deepEqual(own(), ['/tasks/create', '/tasks/start', '/tasks/exit', '/tasks/delete']);
+      // A shim of 2.3.4 has whoever waits know of an exit before it tells the event: that of the delete may overtake it.
+      assert.deepEqual(own().slice(0, 2), ['/tasks/create', '/tasks/start']);
+      assert.deepEqual(own().slice(2).sort(), ['/tasks/delete', '/tasks/exit']);
       assert.deepEqual(bundles(), []);
       await until(() => shimPids(id).length === 0, 'the end of the shim');
     });
@@ -137,7 +145,7 @@ for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim
       await daemon.stop('SIGKILL');
       await run('touch', [join(daemon.dir, 'r/tmp', ends)]);
       await daemon.start();
-      await follows();
+      await follow();
       assert.match(await shown('task ls'), new RegExp(`${stays} \\d+ RUNNING`));
       assert.equal((await client.tasks.process(ends).wait()).code, 9);
       assert.equal(await shown(`task exec --exec-id e ${stays} /bin/echo on`), 'on');
@@ -167,7 +175,7 @@ for (const [generation, shim] of Object.entries({ '1.6.20': shim1, '2.3.4': shim
       process.kill(pid, 'SIGSTOP');
       for (const restart of [false, true]) {
         if (restart) await daemon.restart('SIGKILL');
-        if (restart) await follows();
+        if (restart) await follow();
         const before = performance.now();
         assert.match(await shown('task ls'), new RegExp(`${lives} \\d+ RUNNING`));
         assert.match(await shown('task ls'), new RegExp(`${hangs} \\d+ UNKNOWN`));
