@@ -4,8 +4,17 @@ import { duplicate, type Fd, type FdLike } from '../sys/fd.ts';
 import { FdHolder } from './fd-holder.ts';
 import type { FdQueue } from './fd-queue.ts';
 
-/** Descriptors of one process by what they are for: `pidfd`, `terminal`, `stdin`, `stdout`, `stderr`. */
+/**
+ * Descriptors of one process by what they are for: `pidfd`, `terminal`, `stdin`, `stdout`, `stderr`, and `stdout-spent`
+ * and `stderr-spent` where these go to a log.
+ */
 export type HeldFds = Readonly<Record<string, FdLike>>;
+
+/** Only those that are open. */
+export const heldOf = (fds: Readonly<Record<string, FdLike | undefined>>): HeldFds =>
+  Object.fromEntries(
+    Object.entries(fds).filter((entry): entry is [string, FdLike] => entry[1] !== undefined),
+  );
 
 /** One process's descriptors as the next shim finds them. */
 export type FoundFds = ReadonlyMap<string, Fd>;

@@ -1,4 +1,5 @@
 import { closeSync, rmSync } from 'node:fs';
+import { type HeldFds, heldOf } from './fd-store.ts';
 import { openAppend } from './fifo.ts';
 import type { LogStreamRequest, LogTarget } from './log-request.ts';
 import { OwnFifo } from './own-fifo.ts';
@@ -8,6 +9,8 @@ import type { Output, StdioPlace } from './stdio.ts';
 export class ProcessLogs {
   readonly #place: StdioPlace;
   readonly #streams = new Map<string, { target: LogTarget; streams: LogStreamRequest[] }>();
+  /** By the name that they are kept under. */
+  readonly #spent = new Map<string, OwnFifo>();
 
   constructor(place: StdioPlace) {
     this.#place = place;
@@ -17,9 +20,11 @@ export class ProcessLogs {
   add(name: 'stdout' | 'stderr', target: LogTarget): Output {
     closeSync(openAppend(name, target.path));
     const fifo = new OwnFifo(`${this.#place.prefix}${name}`, name, this.#place.found);
-    const spool = `${fifo.path}.spool`;
+    const spent = new OwnFifo(`${fifo.path}.spent`, `${name}-spent`, this.#place.found);
+    spent.started();
+    this.#spent.set(`${name}-spent`, spent);
     const log = this.#streams.get(target.path) ?? { target, streams: [] };
-    log.streams.push({ name, fifo: fifo.path, spool });
+    log.streams.push({ name, fifo: fifo.path, spent: spent.path });
     this.#streams.set(target.path, log);
     return new LogOutput(fifo, this.#keyOf(target.path), this.#place);
   }
@@ -37,6 +42,11 @@ export class ProcessLogs {
     return this.#streams.size === 0;
   }
 
+  /** What must stay open when the shim dies. */
+  held(): HeldFds {
+    return heldOf(Object.fromEntries([...this.#spent].map(([name, { held }]) => [name, held])));
+  }
+
   async reopen(): Promise<void> {
     for (const path of this.#streams.keys()) await this.#place.logs.reopen(this.#keyOf(path));
   }
@@ -44,9 +54,9 @@ export class ProcessLogs {
   close(): void {
     for (const [path, { streams }] of this.#streams) {
       this.#place.logs.close(this.#keyOf(path));
-      for (const { spool } of streams) rmSync(spool, { force: true });
       rmSync(`${this.#place.prefix}${streams[0]?.name ?? ''}.log-state`, { force: true });
     }
+    for (const spent of this.#spent.values()) spent[Symbol.dispose]();
   }
 
   #keyOf = (path: string): string => `${this.#place.prefix} ${path}`;

@@ -3,10 +3,10 @@ import { LineBuffer } from './line-buffer.ts';
 import { LogFile } from './log-file.ts';
 import { formatters, nowNano } from './log-lines.ts';
 import type { LogRequest } from './log-request.ts';
-import { LogState } from './log-state.ts';
+import { LogState, type StreamProgress } from './log-state.ts';
 import { LogStream } from './log-stream.ts';
 
-/** Most that is taken at a time; less where files are to be put aside at a size. */
+/** Most that is written at a time; less where files are to be put aside at a size. */
 const batchBytes = 256 * 1024;
 /** Most that is made lines of at a time: longer strings are slow to make and to get rid of. */
 const pieceBytes = 64 * 1024;
@@ -18,8 +18,8 @@ const lines = new LineBuffer();
 const turn = 4;
 
 /**
- * Carries the streams of one process into a log file, each byte exactly once whoever is killed when: it is in the
- * FIFO, then in the spool, then in the log, and the state file says how much of the spool the log holds.
+ * Carries the streams of one process into a log file, each byte exactly once whoever is killed when: it stays in the
+ * FIFO until it is in the log, and the state file says how much of the log counts, and what is leaving the FIFO.
  */
 export class LogPump implements Disposable {
   readonly #request: LogRequest;
@@ -44,9 +44,9 @@ export class LogPump implements Disposable {
     const progress = this.#state.read();
     if (progress !== undefined) this.#file.rollBack(progress);
     this.#streams = request.streams.map((stream) =>
-      opened.use(new LogStream(stream, progress?.consumed[indexOf(stream.name)] ?? 0)),
+      opened.use(new LogStream(stream, progress?.streams[indexOf(stream.name)])),
     );
-    this.#commit();
+    for (const stream of this.#streams) this.#settle(stream);
     this.#opened = opened.move();
     for (const stream of this.#streams) this.#watch(stream);
   }
@@ -60,12 +60,11 @@ export class LogPump implements Disposable {
   [Symbol.dispose](): void {
     for (const poll of this.#polls.values()) poll[Symbol.dispose]();
     this.#polls.clear();
-    for (const stream of this.#streams) this.#write(stream, true);
+    for (const stream of this.#streams) if (stream.pending.length > 0) this.#write(stream, true);
     this.#opened.dispose();
   }
 
   #watch(stream: LogStream): void {
-    if (stream.pending.length > 0) this.#write(stream, false);
     this.#polls.set(
       stream,
       pollReadable(stream.fifo, () => this.#onReadable(stream)),
@@ -80,13 +79,14 @@ export class LogPump implements Disposable {
     }
   }
 
-  /** @returns false where there is no more for now @throws SysError (no space for the spool) */
+  /** @returns false where there is no more for now @throws an error of the file system (no space for the state) */
   #move(stream: LogStream): boolean {
-    const taken = stream.take(this.#batchBytes);
-    if (taken === undefined) return false;
-    this.#write(stream, taken === 0);
-    if (taken === 0) this.#ended(stream);
-    return taken > 0;
+    if (stream.progress.leaving > 0) this.#settle(stream);
+    const seen = stream.look(this.#batchBytes);
+    if (seen === undefined) return false;
+    this.#write(stream, seen === 0);
+    if (seen === 0) this.#ended(stream);
+    return seen > 0;
   }
 
   /** The disk is full: the container waits, and nothing is lost. */
@@ -103,11 +103,12 @@ export class LogPump implements Disposable {
   }
 
   #write(stream: LogStream, atEnd: boolean): void {
-    try {
-      while (this.#writePiece(stream, atEnd));
-    } finally {
-      stream.keepRest();
-    }
+    while (this.#writePiece(stream, atEnd));
+    stream.seenAll();
+    this.#settle(stream);
+    if (!this.#file.isLong) return;
+    this.#file.rotate();
+    this.#commit();
   }
 
   /** @returns false where the rest waits for more */
@@ -119,19 +120,23 @@ export class LogPump implements Disposable {
     if (consumed === 0) return false;
     this.#file.append(lines.bytes);
     stream.consume(consumed);
-    this.#commit();
-    stream.trim();
-    if (this.#file.isLong) {
-      this.#file.rotate();
-      this.#commit();
-    }
     return true;
   }
 
+  /** What is in the log leaves its FIFO. @throws an error of the file system: then it is left for another try */
+  #settle(stream: LogStream): void {
+    this.#commit();
+    if (stream.progress.leaving > 0) {
+      stream.leave();
+      this.#commit();
+    }
+    stream.forget();
+  }
+
   #commit(): void {
-    const consumed: [number, number] = [0, 0];
-    for (const stream of this.#streams) consumed[indexOf(stream.name)] = stream.consumed;
-    this.#state.write({ ino: this.#file.ino, size: this.#file.size, consumed });
+    const streams: [StreamProgress?, StreamProgress?] = [];
+    for (const stream of this.#streams) streams[indexOf(stream.name)] = stream.progress;
+    this.#state.write({ ino: this.#file.ino, size: this.#file.size, streams });
   }
 }
 

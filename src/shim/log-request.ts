@@ -14,11 +14,11 @@ export interface LogTarget {
   readonly maxFiles: number;
 }
 
-/** One stream of a log: what the container writes to, and what has been taken out of it and not written yet. */
+/** One stream of a log: the FIFO that the container writes to, and one that what is in the log leaves it by. */
 export interface LogStreamRequest {
   readonly name: 'stdout' | 'stderr';
   readonly fifo: string;
-  readonly spool: string;
+  readonly spent: string;
 }
 
 /** All that the log worker needs to go on where an earlier one was killed. */

@@ -1,96 +1,122 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { punchHole, setPipeSize, splice } from '../sys/splice.ts';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { unreadBytes } from '../sys/fifo.ts';
+import { makePipe, setPipeSize, splice, tee } from '../sys/splice.ts';
 import type { LogStreamRequest } from './log-request.ts';
+import { nothing, type StreamProgress } from './log-state.ts';
 
-/** How much stays on disk that is done with. */
-const keepBytes = 1024 * 1024;
 /** What a FIFO may hold once it was found so full: fewer turns of the container and of this thread for the same bytes. */
 const busyPipeBytes = 1024 * 1024;
 const busyBytes = 256 * 1024;
-/** What one stream has just been read into; see {@link LogStream.keepRest}. */
+
+/** What one stream is being read into; see {@link LogStream.seenAll}. */
 let batch = Buffer.alloc(0);
+/** Where its bytes are read from while they stay in the FIFO. */
+let seen: ReturnType<typeof makePipe> | undefined;
+let nowhere: number | undefined;
+
+function seenPipe(): ReturnType<typeof makePipe> {
+  if (seen !== undefined) return seen;
+  seen = makePipe();
+  setPipeSize(seen.write, busyPipeBytes);
+  return seen;
+}
+
+const devNull = (): number => (nowhere ??= openSync('/dev/null', constants.O_WRONLY));
 
 /**
- * The bytes of one stream: moved by the kernel from the FIFO into a spool file, so that a kill leaves each byte in
- * exactly one of the two, and read from there. Positions count from the beginning of the stream.
+ * The bytes of one stream, which are in one place at any moment, and copied once: they are looked at while they stay in the
+ * FIFO. When they are in the log and its state says that they are leaving, the kernel moves them to the spent FIFO,
+ * which outlives this process, too, so that a next one can count how many of them had left.
  */
 export class LogStream implements Disposable {
   readonly name: 'stdout' | 'stderr';
   readonly fifo: number;
-  readonly #spool: number;
-  #end: number;
-  #consumed: number;
-  #punched: number;
+  readonly #spent: number;
   #isBusy = false;
-  /** Everything between `#consumed` and `#end`. */
+  #rest: Buffer;
+  /** Bytes at the head of the FIFO that are pending. */
+  #seen = 0;
+  #leaving: number;
+  /** What the spent FIFO holds. */
+  #spentBytes: number;
+  /** The rest, and what has been seen and not been written. */
   #pending: Buffer;
 
-  /** `consumed`: where an earlier worker came to. */
-  constructor(request: LogStreamRequest, consumed: number) {
+  /** `progress`: where an earlier worker came to. */
+  constructor(request: LogStreamRequest, { rest, leaving }: StreamProgress = { rest: nothing, leaving: 0 }) {
     this.name = request.name;
     this.fifo = openSync(request.fifo, constants.O_RDONLY | constants.O_NONBLOCK);
-    this.#spool = openSync(request.spool, constants.O_RDWR | constants.O_CREAT, 0o600);
-    this.#end = fstatSync(this.#spool).size;
-    this.#consumed = Math.min(consumed, this.#end);
-    this.#punched = this.#consumed;
-    this.#pending = this.#read(this.#consumed, this.#end);
-  }
-
-  get consumed(): number {
-    return this.#consumed;
+    this.#spent = openSync(request.spent, constants.O_RDWR | constants.O_NONBLOCK);
+    this.#rest = rest;
+    this.#pending = rest;
+    this.#leaving = leaving;
+    this.#spentBytes = unreadBytes(this.#spent);
   }
 
   get pending(): Buffer {
     return this.#pending;
   }
 
-  /** Takes what has arrived; {@link keepRest} comes before another stream does. @throws SysError (no space) @returns the bytes taken, 0 at the end, undefined where nothing has */
-  take(maxBytes: number): number | undefined {
-    const moved = splice(this.fifo, this.#spool, maxBytes, this.#end);
-    if (moved === undefined || moved === 0) return moved;
-    if (moved >= busyBytes && !this.#isBusy) {
+  get progress(): StreamProgress {
+    return { rest: this.#rest, leaving: this.#leaving };
+  }
+
+  /** Sees what has arrived; {@link seenAll} comes before another stream does. @returns the bytes seen, 0 at the end, undefined where nothing has */
+  look(maxBytes: number): number | undefined {
+    const { read, write } = seenPipe();
+    const bytes = tee(this.fifo, write, maxBytes);
+    if (bytes === undefined || bytes === 0) return bytes;
+    if (bytes >= busyBytes && !this.#isBusy) {
       this.#isBusy = true;
       setPipeSize(this.fifo, busyPipeBytes);
     }
-    const rest = this.#pending.length;
-    if (rest + moved > batch.length) batch = Buffer.allocUnsafeSlow(rest + moved);
-    this.#pending.copy(batch);
-    readSync(this.#spool, batch, rest, moved, this.#end);
-    this.#pending = batch.subarray(0, rest + moved);
-    this.#end += moved;
-    return moved;
+    const rest = this.#rest.length;
+    if (rest + bytes > batch.length) batch = Buffer.allocUnsafeSlow(rest + bytes);
+    this.#rest.copy(batch);
+    for (let at = 0; at < bytes; ) at += readSync(read.fd, batch, rest + at, bytes - at, null);
+    this.#pending = batch.subarray(0, rest + bytes);
+    this.#seen = bytes;
+    return bytes;
   }
 
-  /** These first bytes of what is pending are done with, once that has been written down. */
+  /** These first bytes of what is pending are in the log. */
   consume(count: number): void {
-    this.#consumed += count;
     this.#pending = this.#pending.subarray(count);
   }
 
-  /** What is still pending gets memory of its own: what it was read into is for all streams. */
-  keepRest(): void {
-    this.#pending = Buffer.from(this.#pending);
+  /** What was seen may leave, once the state says so. What is still pending gets memory of its own. */
+  seenAll(): void {
+    this.#rest = this.#pending.length === 0 ? nothing : Buffer.from(this.#pending);
+    this.#pending = this.#rest;
+    this.#leaving += this.#seen;
+    this.#seen = 0;
   }
 
-  /** Gives disk space back that nobody needs any more. */
-  trim(): void {
-    if (this.#consumed - this.#punched < keepBytes) return;
-    this.#punched = this.#consumed;
-    try {
-      punchHole(this.#spool, this.#consumed);
-    } catch {
-      // A file system without holes: the spool goes with its container.
+  /** The state says what is leaving: lets it leave, but for what had left before an earlier worker was killed. */
+  leave(): void {
+    let isWide = false;
+    for (let left = this.#leaving - this.#spentBytes; left > 0; ) {
+      const moved = splice(this.fifo, this.#spent, left) ?? 0;
+      left -= moved;
+      // Either the spent FIFO is full, or somebody else has read: a container may read what it writes.
+      if (moved === 0 && isWide) break;
+      if (moved === 0) setPipeSize(this.#spent, busyPipeBytes);
+      isWide ||= moved === 0;
     }
+    this.#spentBytes = Math.max(this.#spentBytes, this.#leaving);
+    this.#leaving = 0;
   }
 
-  #read(from: number, to: number): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(to - from);
-    readSync(this.#spool, bytes, 0, bytes.length, from);
-    return bytes;
+  /** The state does not say any more that anything is leaving: what has left is done with. */
+  forget(): void {
+    while (this.#spentBytes > 0) {
+      const dropped = splice(this.#spent, devNull(), this.#spentBytes);
+      this.#spentBytes -= dropped ?? this.#spentBytes;
+    }
   }
 
   [Symbol.dispose](): void {
     closeSync(this.fifo);
-    closeSync(this.#spool);
+    closeSync(this.#spent);
   }
 }

@@ -15,7 +15,7 @@ export function openProcessStdio(process: TaskProcess, paths: StdioPaths, place:
   return stdio;
 }
 
-/** What the names of a process's own FIFOs and spools in the bundle begin with. */
+/** What the names of a process's own FIFOs in the bundle begin with. */
 export const stdioPrefix = (bundle: string, execId: string): string =>
   join(bundle, execId === '' ? 'init-' : `exec-${execId}-`);
 

@@ -1,6 +1,7 @@
 import { closeSync, fchownSync } from 'node:fs';
 import { notImplemented } from '../errors/error.ts';
 import { unreadBytes } from '../sys/fifo.ts';
+import { type HeldFds, heldOf } from './fd-store.ts';
 import { FifoOutput, openForContainer } from './fifo.ts';
 import { ProcessLogs } from './log-output.ts';
 import { parseLogTarget } from './log-request.ts';
@@ -35,6 +36,12 @@ export class Outputs implements Disposable {
 
   get all(): readonly Output[] {
     return [this.stdout, this.stderr].filter((output) => output !== undefined);
+  }
+
+  /** What must stay open when the shim dies. */
+  held(): HeldFds {
+    const { stdout, stderr, logs } = this;
+    return { ...heldOf({ stdout: stdout?.held, stderr: stderr?.held }), ...logs.held() };
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 import { notFound } from '../errors/error.ts';
-import type { HeldFds } from './fd-store.ts';
+import { type HeldFds, heldOf } from './fd-store.ts';
 import { FifoInput } from './fifo.ts';
 import { Outputs } from './outputs.ts';
 import {
@@ -55,8 +55,7 @@ export class PlainStdio implements ProcessStdio {
   }
 
   held(): HeldFds {
-    const { stdout, stderr } = this.#outputs;
-    return heldOf({ stdin: this.#stdin?.held, stdout: stdout?.held, stderr: stderr?.held });
+    return { ...heldOf({ stdin: this.#stdin?.held }), ...this.#outputs.held() };
   }
 
   async ended(): Promise<void> {
@@ -69,9 +68,3 @@ export class PlainStdio implements ProcessStdio {
     this.#all.dispose();
   }
 }
-
-/** Only those that are open. */
-export const heldOf = (fds: Readonly<Record<string, number | undefined>>): HeldFds =>
-  Object.fromEntries(
-    Object.entries(fds).filter((entry): entry is [string, number] => entry[1] !== undefined),
-  );

@@ -2,10 +2,9 @@ import { failedPrecondition, notFound, unknown } from '../errors/error.ts';
 import type { WindowSize } from '../sys/tty.ts';
 import { type FdReceiver, listenForFd } from '../sys/unix-socket.ts';
 import { Console } from './console.ts';
-import type { HeldFds } from './fd-store.ts';
+import { type HeldFds, heldOf } from './fd-store.ts';
 import { FifoInput } from './fifo.ts';
 import { Outputs } from './outputs.ts';
-import { heldOf } from './plain-stdio.ts';
 import {
   drainTimeoutMs,
   type ProcessStdio,
@@ -75,8 +74,7 @@ export class TerminalStdio implements ProcessStdio {
   }
 
   held(): HeldFds {
-    const stdout = this.#outputs.stdout?.held;
-    return heldOf({ terminal: this.#console?.fd, stdin: this.#stdin?.held, stdout });
+    return { ...heldOf({ terminal: this.#console?.fd, stdin: this.#stdin?.held }), ...this.#outputs.held() };
   }
 
   async ended(): Promise<void> {

@@ -1,12 +1,13 @@
-import { type FdLike, fdNumber } from './fd.ts';
+import { O_CLOEXEC, O_NONBLOCK } from './constants.ts';
+import { Fd, type FdLike, fdNumber } from './fd.ts';
 import { check, libcCall, libcLongCall } from './ffi.ts';
 
 const spliceCall = libcLongCall('splice', ['int', 'void *', 'int', 'void *', 'uint64', 'uint32']);
+const teeCall = libcLongCall('tee', ['int', 'int', 'uint64', 'uint32']);
+const pipeCall = libcCall('pipe2', ['void *', 'int']);
 const fcntlCall = libcCall('fcntl', ['int', 'int', 'int64']);
-const fallocateCall = libcCall('fallocate', ['int', 'int', 'int64', 'int64']);
 const SPLICE_F_NONBLOCK = 2;
 const F_SETPIPE_SZ = 1031;
-const FALLOC_KEEP_SIZE_AND_PUNCH = 1 | 2;
 const EAGAIN = 11;
 const EIO = 5;
 const offset = Buffer.alloc(8);
@@ -33,12 +34,23 @@ export function splice(from: FdLike, to: FdLike, maxBytes: number, at?: number):
   return check('splice', moved);
 }
 
+/**
+ * Has what waits in one pipe wait in another, too, as a reference to the same pages: up to `maxBytes`, from the beginning.
+ * @returns as {@link splice} does; less than asked where the other has room for less. @throws SysError
+ */
+export function tee(from: FdLike, to: FdLike, maxBytes: number): number | undefined {
+  const seen = teeCall(fdNumber(from), fdNumber(to), maxBytes, SPLICE_F_NONBLOCK);
+  return seen === -EAGAIN ? undefined : check('tee', seen);
+}
+
+/** A pipe without a name, its ends non-blocking. @throws SysError */
+export function makePipe(): { readonly read: Fd; readonly write: Fd } {
+  const ends = Buffer.alloc(8);
+  check('pipe2', pipeCall(ends, O_CLOEXEC | O_NONBLOCK));
+  return { read: new Fd(ends.readInt32LE(0)), write: new Fd(ends.readInt32LE(4)) };
+}
+
 /** Lets a pipe hold more (or less) than 64 KiB; left as it is where the kernel refuses. */
 export const setPipeSize = (pipe: FdLike, sizeBytes: number): void => {
   fcntlCall(fdNumber(pipe), F_SETPIPE_SZ, sizeBytes);
 };
-
-/** Gives the space of the first `endBytes` of a file back, its size unchanged. @throws SysError */
-export function punchHole(file: FdLike, endBytes: number): void {
-  check('fallocate', fallocateCall(fdNumber(file), FALLOC_KEEP_SIZE_AND_PUNCH, 0, endBytes));
-}

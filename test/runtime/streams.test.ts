@@ -32,7 +32,7 @@ const textsOf = (path: string): string[] => linesOf(path).map((line) => line.spl
 /** Files that streams leave in a bundle. */
 const streamFiles = (id: string): string[] =>
   readdirSync(join(h.state, 'io.containerd.runtime.v2.task/test', id)).filter((name) =>
-    /spool|log-state|std/.test(name),
+    /log-state|std/.test(name),
   );
 
 test('whoever asks for a task that is being made waits for it: input that ends at once ends in the container', async () => {
@@ -163,10 +163,10 @@ test('streams leave nothing in the bundle but what belongs to a process that is 
   await start('files', 'sleep 1000', { stdout: log, stderr: log });
   assert.deepEqual(streamFiles('files').sort(), [
     'init-stderr',
-    'init-stderr.spool',
+    'init-stderr.spent',
     'init-stdout',
     'init-stdout.log-state',
-    'init-stdout.spool',
+    'init-stdout.spent',
   ]);
   await h.tasks.kill(ctx, 'files', 9);
   await h.tasks.wait(ctx, 'files');
