@@ -3,7 +3,7 @@ import { type Context, namespaceOf } from '../async/context.ts';
 import { isKind } from '../errors/error.ts';
 import type { ChainId } from '../oci/digest.ts';
 import { labelNames } from '../oci/label-names.ts';
-import type { Snapshotter } from '../snapshots/snapshotter.ts';
+import type { Mount, Snapshotter } from '../snapshots/snapshotter.ts';
 import { labelUncompressed } from './blobs.ts';
 import { fill } from './fill.ts';
 import { finish } from './finish.ts';
@@ -31,8 +31,11 @@ export async function isCommitted(
 
 /** A layer's files in a snapshot that is not committed yet. Disposing removes what was not committed, and what helped. */
 export interface Extracted extends AsyncDisposable {
-  commit(ctx: Context, layer: Layer): Promise<void>;
+  commit(ctx: Context): Promise<void>;
 }
+
+/** Has the snapshot of that key made in a context whose lease holds it. */
+export type Hold = <T>(key: string, prepare: (ctx: Context) => Promise<T>) => Promise<T>;
 
 /**
  * Unpacks one layer, unless its snapshot is there by now: into a parentless snapshot of its own where the snapshotter
@@ -43,6 +46,7 @@ export async function extract(
   ctx: Context,
   request: UnpackJob,
   layer: Layer,
+  hold: Hold,
 ): Promise<Extracted> {
   const { snapshotter } = request;
   await using stack = new AsyncDisposableStack();
@@ -51,7 +55,7 @@ export async function extract(
   );
   if (await isCommitted(parts, ctx, snapshotter, layer.chainId)) return finished(stack.move());
   for (;;) {
-    const extracted = await intoSnapshot(parts, ctx, request, layer);
+    const extracted = await intoSnapshot(parts, ctx, request, layer, hold);
     if (extracted === undefined) continue;
     stack.use(extracted);
     const held = stack.move();
@@ -68,12 +72,16 @@ async function intoSnapshot(
   ctx: Context,
   request: UnpackJob,
   layer: Layer,
+  hold: Hold,
 ): Promise<Extracted | undefined> {
   const { snapshotter } = request;
   await using stack = new AsyncDisposableStack();
   const key = `extract-${Date.now()}-${randomBytes(3).toString('base64url')} ${layer.chainId}`;
   const labels = { ...remoteLabels(parts, request, layer), [labelNames.snapshotRef]: layer.chainId };
-  const mounts = await prepare(parts, ctx, request, layer, key, labels);
+  const { parent } = layer;
+  const mounts = await preparedOr(parts, ctx, request, layer, () =>
+    hold(key, (leased) => snapshotter.prepare(leased, key, rebases(request) ? '' : parent, labels)),
+  );
   if (mounts === undefined) return finished(stack.move());
   let committed = false;
   stack.defer(() =>
@@ -99,17 +107,15 @@ const finished = (held: AsyncDisposableStack): Extracted => ({
 });
 
 /** Mounts of a new snapshot; undefined when the snapshotter says it has the layer already (a remote snapshotter does). */
-async function prepare(
+async function preparedOr(
   parts: TransferParts,
   ctx: Context,
-  request: UnpackJob,
+  { snapshotter }: UnpackJob,
   layer: Layer,
-  key: string,
-  labels: Record<string, string>,
-) {
-  const { snapshotter } = request;
+  prepare: () => Promise<Mount[]>,
+): Promise<Mount[] | undefined> {
   try {
-    return await snapshotter.prepare(ctx, key, rebases(request) ? '' : layer.parent, labels);
+    return await prepare();
   } catch (error) {
     const skip =
       isKind(error, 'already_exists') && (await isCommitted(parts, ctx, snapshotter, layer.chainId));

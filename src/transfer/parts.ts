@@ -14,6 +14,7 @@ import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import type { BlobStep } from './blobs.ts';
 import type { Differ } from './differ.ts';
 import { DiskSpace } from './disk-space.ts';
+import { Extractions } from './extractions.ts';
 import { RunningTransfers } from './running-transfers.ts';
 
 /** What the daemon gives the transfer verbs to work with. */
@@ -55,6 +56,7 @@ export interface TransferParts extends TransferOptions, Disposable {
   readonly locks: KeyedLock;
   /** Downloads under way, by digest. */
   readonly flights: Flights<BlobStep>;
+  readonly extractions: Extractions;
   readonly downloads: FairLimiter;
   readonly uploads: Limiter;
   readonly disk: DiskSpace;
@@ -84,6 +86,7 @@ export function transferParts(options: TransferOptions): TransferParts {
     stallMs: options.stallMs ?? defaultStallMs,
     locks: new KeyedLock(),
     flights: new Flights(),
+    extractions: new Extractions(),
     downloads: new FairLimiter(maxDownloads, spareDownloads),
     uploads: new Limiter(options.maxUploads ?? 3),
     unpacks: new FairLimiter(options.maxUnpacks ?? 4, spareUnpacks),

@@ -11,7 +11,7 @@ import type { Platform } from '../oci/platform.ts';
 import type { Snapshotter } from '../snapshots/snapshotter.ts';
 import { addLabels } from './blobs.ts';
 import { localDocuments } from './documents.ts';
-import { extract, isCommitted } from './extract.ts';
+import { isCommitted } from './extract.ts';
 import { withLease } from './lease.ts';
 import type { TransferParts } from './parts.ts';
 import { planImages } from './plan.ts';
@@ -110,8 +110,8 @@ async function unpackInOrder(
   layers: readonly Layer[],
 ): Promise<void> {
   for (const layer of layers) {
-    await using extracted = await extract(parts, ctx, request, layer);
-    await extracted.commit(ctx, layer);
+    await using extracted = await parts.extractions.join(parts, ctx, request, layer);
+    await extracted.commit(ctx);
   }
 }
 
@@ -123,12 +123,13 @@ async function unpackAtOnce(
 ): Promise<void> {
   const group = new TaskGroup(ctx.signal);
   const inner = { ...ctx, signal: group.signal };
-  const extracted = layers.map((layer) => group.run(() => extract(parts, inner, request, layer)));
+  const extracted = layers.map((layer) =>
+    group.run(() => parts.extractions.join(parts, inner, request, layer)),
+  );
   try {
-    for (const [i, layer] of layers.entries()) {
-      const one = await extracted[i];
-      if (one === undefined) continue;
-      await one.commit(ctx, layer);
+    for (const extracting of extracted) {
+      const one = await extracting;
+      await one.commit(ctx);
       void group.run(async () => one[Symbol.asyncDispose]()); // the next layer does not wait for it
     }
   } catch (error) {

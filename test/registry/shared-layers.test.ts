@@ -8,11 +8,12 @@ import type { FindApplyTarget } from '../../src/snapshots/apply-target.ts';
 import { Holdings } from '../../src/storage/holdings.ts';
 import { measureRoot } from '../../src/storage/usage.ts';
 import { withTempMount } from '../../src/sys/temp-mount.ts';
+import type { TransferParts } from '../../src/transfer/parts.ts';
 import { pull } from '../../src/transfer/pull.ts';
 import { digestOf, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { layerMode } from '../kit/layer-mode.ts';
 import { cannot } from '../snapshots/modes.ts';
-import { openStack, pullQuietly, type Stack } from './stack.ts';
+import { inventory, openStack, pullQuietly, type Stack } from './stack.ts';
 
 const unpack = [{ snapshotter: '', platform: { os: 'linux', architecture: 'amd64' } }];
 const tars = [
@@ -170,5 +171,85 @@ describe('a layer in several namespaces', {
     await pullQuietly(parts, two, request());
     assert.equal(seen.applied - before, tars.length);
     assert.deepEqual(await filesOf(stack, two), ['a', 'c', 'd', 'd/b']);
+  });
+});
+
+describe('a layer that several pulls of one namespace want at the same time', () => {
+  /** A pull, and the layers that it has been told are being extracted. */
+  function pulling(parts: TransferParts, ctx: Context) {
+    const layers = new Set<string>();
+    const told = Promise.withResolvers<void>();
+    const done = (async () => {
+      for await (const { phase, descriptor } of pull(parts, ctx, request())) {
+        if (phase === 'extracting' && descriptor !== undefined) layers.add(descriptor.digest);
+        if (layers.size === tars.length) told.resolve();
+      }
+    })();
+    done.catch(() => {});
+    return { done, told: told.promise };
+  }
+
+  /** Two pulls in the middle of every layer, and what lets them go on. */
+  async function twoInTheMiddle() {
+    const { stack, seen, parts } = await watched();
+    const released = Promise.withResolvers<void>();
+    seen.hold = () => released.promise;
+    const stops = [new AbortController(), new AbortController()];
+    const pulls = [];
+    for (const { signal } of stops) {
+      const one = pulling(parts, within(stack.ctx, 'one', signal));
+      await one.told;
+      pulls.push(one.done);
+    }
+    const [first, second] = pulls;
+    assert.equal(seen.applied, tars.length);
+    return { stack, seen, parts, stops, first, second, release: released.resolve };
+  }
+
+  const leftIn = async (stack: Stack) => {
+    const { leases, snapshots } = await inventory(stack);
+    return { leases, snapshots: snapshots.length, underWay: stack.parts.extractions.size };
+  };
+
+  test('is applied once, whichever of them goes away meanwhile, at once; and its lease holds nothing that is needed', async () => {
+    for (const leaver of [0, 1]) {
+      const { stack, seen, stops, first, second, release } = await twoInTheMiddle();
+      await using _ = stack;
+      stops[leaver]?.abort();
+      await assert.rejects(async () => (leaver === 0 ? first : second), { name: 'AbortError' });
+      await stack.metadata.gc.collectNow();
+      release();
+      await (leaver === 0 ? second : first);
+      assert.equal(seen.applied, tars.length);
+      assert.deepEqual(await filesOf(stack, stack.ctx), ['a', 'c', 'd', 'd/b']);
+      assert.deepEqual(await leftIn(stack), { leases: 0, snapshots: tars.length, underWay: 0 });
+    }
+  });
+
+  test('is given up when the last one goes away: nothing stays, and the next one begins anew', async () => {
+    const { stack, seen, parts, stops, first, second, release } = await twoInTheMiddle();
+    await using _ = stack;
+    for (const stop of stops) stop.abort();
+    release();
+    for (const one of [first, second]) await assert.rejects(async () => one, { name: 'AbortError' });
+    assert.deepEqual(await leftIn(stack), { leases: 0, snapshots: 0, underWay: 0 });
+    await pullQuietly(parts, stack.ctx, request());
+    assert.equal(seen.applied, 2 * tars.length);
+    assert.deepEqual(await filesOf(stack, stack.ctx), ['a', 'c', 'd', 'd/b']);
+  });
+
+  test('fails for all of them where it is malformed', async () => {
+    const { stack, parts } = await watched();
+    await using _ = stack;
+    registry.addImage('x/bad', 'latest', [
+      Buffer.from('no archive at all, long enough to be taken for one'.repeat(20)),
+    ]);
+    const bad = { reference: `${registry.host}/x/bad:latest`, unpack };
+    const pulls = [1, 2, 3].map(() => pullQuietly(parts, stack.ctx, bad));
+    for (const one of await Promise.allSettled(pulls)) {
+      assert.equal(one.status, 'rejected');
+      assert.match(String(one.reason), /failed to extract layer/);
+    }
+    assert.deepEqual(await leftIn(stack), { leases: 0, snapshots: 0, underWay: 0 });
   });
 });
