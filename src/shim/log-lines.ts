@@ -28,11 +28,14 @@ const criLines: Formatter = (bytes, stream, time, atEnd, out) => {
   const whole = wholeLines(bytes);
   if (whole > 0)
     out.text(`${full}${bytes.toString('latin1', 0, whole - 1).replaceAll('\n', `\n${full}`)}\n`, 'latin1');
-  return cutLines(bytes, whole, atEnd, (start, end, complete) => {
-    out.text(complete ? full : partial, 'latin1');
+  let close = '';
+  const consumed = cutLines(bytes, whole, atEnd, (start, end, complete) => {
+    out.text(close + (complete ? full : partial), 'latin1');
     out.copy(bytes, start, end);
-    out.text('\n', 'latin1');
+    close = '\n';
   });
+  out.text(close, 'latin1');
+  return consumed;
 };
 
 /** Docker's format: `{"log":"text\n","stream":"stdout","time":"…"}`, no newline in a piece that goes on. */
@@ -67,6 +70,7 @@ export const formatters: Readonly<Record<LogFormat, Formatter>> = {
  * than line by line; 0 otherwise.
  */
 function wholeLines(bytes: Buffer): number {
+  if (bytes.subarray(0, maxLineBytes + 1).indexOf(newline) === -1) return 0;
   const end = bytes.lastIndexOf(newline) + 1;
   for (let at = 0; at < end; ) {
     const next = bytes.lastIndexOf(newline, Math.min(at + maxLineBytes, end - 1)) + 1;
