@@ -83,7 +83,7 @@ function render(): string {
   return `# Benchmarks
 
 Made by \`sudo node bench/main.ts\`: ${cpus().length} × ${cpu}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}. Both daemons run at the same time on
-the same disk, their state in memory as /run is, the sides take turns, figures are medians. The client is ctr 2.3.4, the registry Debian's docker-registry on
+the same disk, their state in memory as /run is, the sides take turns (a thousand containers: one side after the other), figures are medians. The client is ctr 2.3.4, the registry Debian's docker-registry on
 loopback, the OCI runtime ${runc} for both, or crun 1.28 in the rows that say so: Debian
 sid's, started by a line of shell with its own loader, and without sight of cgroup v2, which it wants alone or not at all. Berth runs from its packed npm package and syncs layers, blobs and metadata before it acknowledges
 them; containerd 2.3.4 has its defaults, the CRI left out. A goal with "x" is a ratio to containerd, the others are values of Berth alone.
