@@ -64,14 +64,15 @@ export class LogStream implements Disposable {
   /** Sees what has arrived; {@link seenAll} comes before another stream does. @returns the bytes seen, 0 at the end, undefined where nothing has */
   look(maxBytes: number): number | undefined {
     const { read, write } = seenPipe();
+    const rest = this.#rest.length;
+    // Before, so that nothing can fail while bytes of this stream are in the pipe of all.
+    if (rest + maxBytes > batch.length) batch = Buffer.allocUnsafeSlow(rest + maxBytes);
     const bytes = tee(this.fifo, write, maxBytes);
     if (bytes === undefined || bytes === 0) return bytes;
     if (bytes >= busyBytes && !this.#isBusy) {
       this.#isBusy = true;
       setPipeSize(this.fifo, busyPipeBytes);
     }
-    const rest = this.#rest.length;
-    if (rest + bytes > batch.length) batch = Buffer.allocUnsafeSlow(rest + bytes);
     this.#rest.copy(batch);
     for (let at = 0; at < bytes; ) at += readSync(read.fd, batch, rest + at, bytes - at, null);
     this.#pending = batch.subarray(0, rest + bytes);
