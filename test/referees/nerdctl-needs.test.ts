@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -41,6 +41,7 @@ import {
   OCIRegistrySchema,
   ProgressSchema,
 } from '../../src/gen/containerd/types/transfer/transfer_pb.ts';
+import { parseDigest } from '../../src/oci/digest.ts';
 import { restartLabels } from '../../src/oci/label-names.ts';
 import { hostPlatform } from '../../src/oci/platform.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
@@ -525,36 +526,24 @@ test('§2.3 convert to eStargz, as a client writes it: layers with its annotatio
     'io.containers.estargz.uncompressed-size': '1',
   };
   const bytes = Buffer.from(JSON.stringify(manifest));
-  const digest = await output('sh', ['-c', 'sha256sum | cut -d" " -f1'], { input: bytes.toString() });
-  const labels = [
-    'containerd.io/gc.ref.content.config',
-    manifest.config.digest,
-    'containerd.io/gc.ref.content.l.0',
-    manifest.layers[0].digest,
-  ];
-  await output(
-    ctr2,
-    [
-      '-a',
-      daemon.address,
-      'content',
-      'ingest',
-      '--expected-digest',
-      `sha256:${digest}`,
-      '--expected-size',
-      String(bytes.length),
-      'stargz',
-    ],
-    {
-      input: bytes.toString(),
+  const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
+  // With its labels from the first moment on: a collection between the two would take the blob, and what it refers to.
+  await using writer = await berth.content.writer(berth.context(), { ref: 'estargz', expected: digest });
+  await writer.write(bytes);
+  await writer.commit({
+    sizeBytes: bytes.length,
+    expected: digest,
+    labels: {
+      'containerd.io/gc.root': new Date().toISOString(),
+      'containerd.io/gc.ref.content.config': manifest.config.digest,
+      'containerd.io/gc.ref.content.l.0': manifest.layers[0].digest,
     },
-  );
-  await ctr('content', 'label', `sha256:${digest}`, `${labels[0]}=${labels[1]}`, `${labels[2]}=${labels[3]}`);
+  });
   const { digest: _, ...rest } = target;
-  const estargz = { ...rest, digest: `sha256:${digest}`, size: BigInt(bytes.length), annotations: {} };
+  const estargz = { ...rest, digest, size: BigInt(bytes.length), annotations: {} };
   await connection
     .service(images.Images)
     .create({ image: { name: 'nerdctl.test/estargz:1', target: estargz } }, connection.unary());
   assert.equal(await ctr('run', '--rm', 'nerdctl.test/estargz:1', 'estargz', 'echo', 'runs'), 'runs');
-  assert.ok((await ctr('content', 'get', `sha256:${digest}`)).includes(toc));
+  assert.ok((await ctr('content', 'get', digest)).includes(toc));
 });
