@@ -3,7 +3,8 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, s
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { mountsBelow, processesOf } from './daemon.ts';
+import { codeOf, messageOf } from '../../src/errors/error.ts';
+import { commandOf, mountsBelow, processesOf } from './daemon.ts';
 
 /** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
 export interface Rows {
@@ -36,7 +37,16 @@ export interface Rows {
  * security.md §2.3. Returns a line for each violation. The daemon may be running, but must be at rest.
  */
 export function violations(root: string, state: string): string[] {
-  const rows = readRows(join(root, 'metadata.db'));
+  try {
+    return violationsOf(root, state, readRows(join(root, 'metadata.db')));
+  } catch (error) {
+    // A collection takes files away between the look at a directory and that at a file in it.
+    if (codeOf(error) !== 'ENOENT') throw error;
+    return [`not at rest: ${messageOf(error)}`];
+  }
+}
+
+function violationsOf(root: string, state: string, rows: Rows): string[] {
   return [
     ...checkBlobs(root, rows),
     ...checkIngests(root, rows),
@@ -247,9 +257,7 @@ function isOfLivingDaemon(dir: string, name: string): boolean {
 
 /** Processes of containers whose root file system is below `dir` (the daemon and its shim are not among them). */
 export function containerProcesses(dir: string): number[] {
-  return processesOf(dir).filter(
-    (pid) => !/(daemon|shim)\/main\.[jt]s/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
-  );
+  return processesOf(dir).filter((pid) => !/(daemon|shim)\/main\.[jt]s/.test(commandOf(pid)));
 }
 
 /** {@link violations} once the daemon has come to rest: garbage goes a moment after its rows. Asks for five seconds at most. */
