@@ -28,6 +28,9 @@ export interface PathWriterOptions {
 /** Every attribute is set: nothing is taken for granted of a file that is new. */
 const asMade: Created = { rootOwned: false, mode: -1, umask: 0 };
 
+/** Made by another since it was looked for; a directory where a file was; a symlink, whose mode nobody sets. */
+const overtaken = new Set(['EEXIST', 'EISDIR', 'EOPNOTSUPP', 'ENOTSUP']);
+
 /**
  * Writes the members of a tar below a directory of a root that somebody else may be changing: links on the way are
  * followed inside the root, files are made new (O_EXCL) and put in the place of others, never written through them; no
@@ -152,6 +155,8 @@ export class PathWriter extends MemberWriter {
     try {
       act();
     } catch (error) {
+      if (overtaken.has(codeOf(error) ?? ''))
+        throw failedPrecondition(`${printable(entry.name)} was changed by another process meanwhile`, error);
       const known = inWords(error, entry.name);
       throw isKind(known, 'failed_precondition') ? known : translate(error, entry);
     }

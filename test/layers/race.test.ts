@@ -7,12 +7,12 @@ import { kindOf } from '../../src/errors/error.ts';
 import { dir, file, hardlink, symlink, tar } from '../kit/tar-builder.ts';
 import { applyTar, makeSandbox, type Sandbox } from './sandbox.ts';
 
-async function startRacer(s: Sandbox): Promise<Worker> {
+async function startRacer(s: Sandbox): Promise<AsyncDisposable> {
   const racer = new Worker(new URL('../sys/swap-racer-worker.ts', import.meta.url), {
     workerData: { dir: s.target, a: 'swap', b: 'other' },
   });
   await new Promise((resolve) => racer.once('message', resolve));
-  return racer;
+  return { [Symbol.asyncDispose]: async () => void (await racer.terminate()) };
 }
 
 const members = Array.from({ length: 300 }, (_, i) => [
@@ -28,7 +28,7 @@ test('CVE-2021-32760, CVE-2025-47290: several layers unpack while a racer swaps 
   using sandbox = makeSandbox();
   mkdirSync(join(sandbox.target, 'swap/dir'), { recursive: true });
   symlinkSync(sandbox.host, join(sandbox.target, 'other'));
-  const racer = await startRacer(sandbox);
+  await using _racer = await startRacer(sandbox);
   const until = performance.now() + Number(process.env.BERTH_RACE_MS ?? 3000);
   let tried = 0;
   const unpack = async () => {
@@ -42,7 +42,6 @@ test('CVE-2021-32760, CVE-2025-47290: several layers unpack while a racer swaps 
     }
   };
   await Promise.all([unpack(), unpack(), unpack()]);
-  await racer.terminate();
   assert.ok(tried > 5, `only ${tried} layers`);
   sandbox.assertHostUnchanged();
 });
