@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
 import { isKind } from '../../src/errors/error.ts';
 import { type Generation, generations, runLine } from '../clients/table.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { openFds } from '../kit/open-fds.ts';
+import { until } from '../kit/until.ts';
 
 const mebibyte = 1 << 20;
 const connections = 10_000;
@@ -89,8 +89,7 @@ describe(`${connections} idle connections`, () => {
     } finally {
       child.kill('SIGKILL');
     }
-    for (let i = 0; i < 500 && openFds(pid) > 200; i++) await sleep(20);
-    assert.ok(openFds(pid) <= 200);
+    await until(() => openFds(pid) <= 200, 'descriptors to be given back');
     assert.equal(daemon.pid, pid);
   });
 });

@@ -3,12 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Generation, generations, runLine } from '../clients/table.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 const sizeBytes = 96 << 20;
 
@@ -48,7 +48,7 @@ describe('a registry that is killed midway', () => {
         '$C images pull --plain-http $IMG 2>&1 | tail -2; exit $' + '{PIPESTATUS[0]}',
         { IMG: image },
       );
-      for (let i = 0; i < 2000 && ingestedBytes(daemon) < 1 << 20; i++) await sleep(5);
+      await until(() => ingestedBytes(daemon) >= 1 << 20, 'a megabyte');
       await registry.stop();
       const { status, shown } = await pull;
       assert.notEqual(status, 0);

@@ -8,20 +8,13 @@ import { ClientStage, type Generation, generations } from '../clients/table.ts';
 import { violationsAtRest } from '../kit/checker.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { openFds } from '../kit/open-fds.ts';
+import { until } from '../kit/until.ts';
 
 let stage: ClientStage;
 before(async () => {
   stage = await ClientStage.open();
 });
 after(() => stage[Symbol.asyncDispose]());
-
-/** Waits for `done`, at most 20 s. */
-async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waitedMs = 0; !(await done()); waitedMs += 20) {
-    if (waitedMs > 20_000) throw new Error(`not within 20 s: ${what}`);
-    await sleep(20);
-  }
-}
 
 for (const generation of Object.keys(generations) as Generation[]) {
   describe(`ctr ${generation}, killed in the middle of`, () => {
@@ -51,7 +44,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
       await shown('$C version');
       const before = openFds(pid);
       await act();
-      await until('descriptors are given back', () => openFds(pid) <= before);
+      await until(() => openFds(pid) <= before, 'descriptors to be given back');
       assert.match(await shown('$C version'), /2\.3\.4/);
       assert.equal(daemon.pid, pid);
       assert.deepEqual(await violationsAtRest(daemon.root, daemon.state), []);
@@ -72,13 +65,13 @@ for (const generation of Object.keys(generations) as Generation[]) {
         client.stdin?.write('hello');
         await sleep(300);
         await kill(client);
-        await until('the ingest is unlocked', async () => {
+        await until(async () => {
           const { status } = await stage.line(
             generation,
             'echo hello > whole; $C content ingest half < whole',
           );
           return status === 0;
-        });
+        }, 'the ingest to be unlocked');
         assert.equal(await shown('$C content active | grep -c half'), '0');
       }));
 
@@ -94,13 +87,13 @@ for (const generation of Object.keys(generations) as Generation[]) {
         );
         const reference = `${registry.host}/slow:x`;
         const client = start('images', 'pull', '--plain-http', reference);
-        await until('a layer is asked for', () => asked);
+        await until(() => asked, 'a layer to be asked for');
         await kill(client);
         registry.scripts.length = 0;
-        await until('it can be pulled', async () => {
+        await until(async () => {
           const { status } = await stage.line(generation, `$C images pull --plain-http ${reference}`);
           return status === 0;
-        });
+        }, 'it to be pulled');
         assert.match(await shown(`$C images check name==${reference} | tail -1`), /complete .* true$/);
         await shown(`$C images rm --sync ${reference}`);
       }));
@@ -118,7 +111,7 @@ for (const generation of Object.keys(generations) as Generation[]) {
           '-c',
           'while :; do sleep 0.05; done',
         );
-        await until('it runs', async () => (await shown('$C task ls')).includes('RUNNING'));
+        await until(async () => (await shown('$C task ls')).includes('RUNNING'), 'it to run');
         await kill(client);
         assert.match(await shown('$C task ls'), /orphan \d+ RUNNING/);
         await shown('$C task kill -s KILL orphan; sleep 0.2; $C task rm orphan; $C c rm orphan');

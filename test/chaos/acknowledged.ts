@@ -4,9 +4,6 @@ import { type BerthClient, isKind, type TaskState } from '../../src/client/index
 import type { Journal, Runner } from './journal.ts';
 import { settled } from './rest.ts';
 
-/** How long after its time a container may take to be seen as ended. */
-const endMs = 6_000;
-
 const unknownExit = 255;
 
 /** I1: what clients were told is so. What nobody was told is looked up, and known from then on. */
@@ -92,7 +89,7 @@ async function checkEnder(
     return task?.status === 'stopped'
       ? []
       : [`I7: ${id} should have ended, but is ${task?.status ?? 'without a task'}`];
-  }, endMs);
+  });
   journal.runners.delete(id);
   if (late.length > 0) return late;
   if (mayBeUnknown === true && task?.exitCode === unknownExit) return [];

@@ -1,11 +1,8 @@
 import { bin, ctr2 } from '../kit/paths.ts';
 import { type RunResult, run } from '../kit/run.ts';
+import { patienceMs } from '../kit/until.ts';
 import type { Journal } from './journal.ts';
 import type { Random } from './random.ts';
-
-/** How long any command may take, daemon dead or alive (I8). */
-/** A run by hand on a busy machine may be given more. */
-const commandTimeoutMs = Number(process.env.BERTH_CHAOS_PATIENCE_MS ?? 25_000);
 
 export interface Setting {
   readonly address: string;
@@ -20,14 +17,14 @@ export interface Setting {
 
 export type Client = (random: Random, n: string) => Promise<void>;
 
-/** One command line of berth or ctr; what takes too long is a lie of the daemon. */
+/** One command line of berth or ctr; one that never ends is a lie of the daemon, dead or alive (I8). */
 async function command(set: Setting, program: string, args: readonly string[]): Promise<RunResult> {
   const began = Date.now();
   const [namespace] = set.namespaces;
   const address = { BERTH_ADDRESS: set.address, CONTAINERD_ADDRESS: set.address };
   const env = { ...address, BERTH_NAMESPACE: namespace, DOCKER_CONFIG: set.dir };
-  const result = await run(program, args, { env, timeoutMs: commandTimeoutMs });
-  if (Date.now() - began >= commandTimeoutMs)
+  const result = await run(program, args, { env, timeoutMs: patienceMs });
+  if (Date.now() - began >= patienceMs)
     set.journal.lies.push(`I8: ${program} ${args.join(' ')} hung: ${result.stdout}${result.stderr}`);
   return result;
 }

@@ -4,15 +4,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { type Any, type BerthClient, connect, isKind } from '../../src/client/index.ts';
+import { type Any, type BerthClient, connect } from '../../src/client/index.ts';
 import { OptionsSchema } from '../../src/gen/containerd/runc/v1/runc_pb.ts';
-import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/daemon.ts';
+import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { bin } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { run } from '../kit/run.ts';
+import { patienceMs, until } from '../kit/until.ts';
 import { Journal } from './journal.ts';
 import { allViolations, bringToRest, settled } from './rest.ts';
+import { shimPidOf } from './round.ts';
 import { Sequence } from './sequence.ts';
 
 let stages = 0;
@@ -29,7 +31,7 @@ after(() => registry[Symbol.asyncDispose]());
 async function openStage(): Promise<{ daemon: TestDaemon; client: BerthClient } & AsyncDisposable> {
   const daemon = await startDaemon();
   const namespace = `f${process.pid}-${stages++}`;
-  const client = connect({ address: daemon.address, namespace, timeoutMs: 15_000 });
+  const client = connect({ address: daemon.address, namespace, timeoutMs: patienceMs });
   await client.images.pull(image).image();
   const close = async () => {
     client.close();
@@ -182,12 +184,8 @@ function logProblems(path: string): string[] {
 
 /** The shim, once it is up. */
 async function shimOf(daemon: TestDaemon): Promise<number> {
-  for (let tries = 0; tries < 200; tries++) {
-    const [pid] = processesOf(daemon.state).filter((pid) => commandOf(pid).startsWith('berth-shim'));
-    if (pid !== undefined) return pid;
-    await sleep(20);
-  }
-  throw new Error('no shim runs');
+  await until(() => shimPidOf(daemon) !== undefined, 'a shim');
+  return shimPidOf(daemon) ?? assert.fail('no shim runs');
 }
 
 test('what ends while no daemon is there keeps its code and its log, and goes by itself when asked to', async () => {
@@ -239,17 +237,8 @@ test('a client that goes away in the middle of create leaves what can be removed
       (task) => task[Symbol.dispose](),
       () => {},
     );
-    await settled(async () => ((await find(client, id)) === undefined ? [] : ['task']), 300);
+    await sleep(300);
     await client.containers.remove(id, { force: true });
   }
   await assertWhole(daemon, client);
 });
-
-async function find(client: BerthClient, id: string): Promise<number | undefined> {
-  try {
-    return (await client.tasks.get(id)).pid;
-  } catch (error) {
-    if (isKind(error, 'not_found')) return undefined;
-    throw error;
-  }
-}

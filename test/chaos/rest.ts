@@ -3,10 +3,8 @@ import { type BerthClient, isKind } from '../../src/client/index.ts';
 import { violations } from '../kit/checker.ts';
 import type { TestDaemon } from '../kit/daemon.ts';
 import { leftovers } from '../kit/leftovers.ts';
+import { patienceMs } from '../kit/until.ts';
 import type { Journal } from './journal.ts';
-
-/** How long what goes on by itself after a restart may take. */
-const settleMs = 8_000;
 
 /**
  * Brings a daemon to rest after its clients are gone: containers nobody was told of are removed (which must work, I8),
@@ -56,12 +54,9 @@ export async function allViolations(daemon: TestDaemon, namespaces: readonly str
   return settled(check);
 }
 
-/** Asks until nothing is found, at most {@link settleMs}; then what was found last. */
-export async function settled(
-  check: () => string[] | Promise<string[]>,
-  waitMs = settleMs,
-): Promise<string[]> {
-  const endMs = Date.now() + waitMs;
+/** Asks until nothing is found, at most {@link patienceMs}; then what was found last. */
+export async function settled(check: () => string[] | Promise<string[]>): Promise<string[]> {
+  const endMs = Date.now() + patienceMs;
   for (;;) {
     const found = await check();
     if (found.length === 0 || Date.now() > endMs) return found;

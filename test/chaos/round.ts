@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type BerthClient, connect } from '../../src/client/index.ts';
 import { commandOf, processesOf, type TestDaemon } from '../kit/daemon.ts';
 import { openFds } from '../kit/open-fds.ts';
+import { patienceMs } from '../kit/until.ts';
 import { checkRegisters, checkRunners } from './acknowledged.ts';
 import * as clients from './clients.ts';
 import type { Journal } from './journal.ts';
@@ -13,7 +14,7 @@ import { allViolations, bringToRest } from './rest.ts';
 
 /** A client of a daemon, patient enough for one that has just started. */
 export const connectTo = (daemon: TestDaemon, namespace: string): BerthClient =>
-  connect({ address: daemon.address, namespace, timeoutMs: 15_000 });
+  connect({ address: daemon.address, namespace, timeoutMs: patienceMs });
 
 /** Commands fail at once while the daemon is dead: they must not take its restart all the time there is. */
 const breathMs = 30;

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 import { Stage } from './stage.ts';
 
 const examples = resolve(import.meta.dirname, '../../examples');
@@ -115,11 +115,12 @@ async function shows(name: string, pattern: RegExp, meanwhile = async () => {}):
     shown += chunk.toString();
   });
   try {
-    for (let tries = 0; tries < 300 && !pattern.test(shown); tries++) {
+    const isShown = async () => {
+      if (pattern.test(shown)) return true;
       await meanwhile();
-      await sleep(100);
-    }
-    assert.match(shown, pattern);
+      return false;
+    };
+    await until(isShown, () => `${pattern} in ${shown}`);
     child.kill('SIGINT');
     assert.equal((await ended)[0], 0);
   } finally {

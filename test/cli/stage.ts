@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DaemonOptions, startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { type RunOptions, type RunResult, run } from '../kit/run.ts';
+import { patienceMs, until } from '../kit/until.ts';
 
 const top = resolve(import.meta.dirname, '../..');
 export const program = join(top, 'bin/berth');
@@ -80,17 +81,16 @@ export class Screen implements AsyncDisposable {
   }
 
   /** Waits until the screen has shown `pattern`. */
-  async see(pattern: RegExp, timeoutMs = 15_000): Promise<void> {
-    for (let waitedMs = 0; !pattern.test(this.text); waitedMs += 20) {
-      if (waitedMs > timeoutMs)
-        throw new Error(`${pattern} was not shown, but: ${JSON.stringify(this.text)}`);
-      await sleep(20);
-    }
+  see(pattern: RegExp): Promise<void> {
+    return until(
+      () => pattern.test(this.text),
+      () => `${pattern}; shown: ${JSON.stringify(this.text)}`,
+    );
   }
 
   /** Everything shown, once the line has ended. */
-  async end(timeoutMs = 20_000): Promise<string> {
-    const late = sleep(timeoutMs, 'late', { ref: false });
+  async end(): Promise<string> {
+    const late = sleep(patienceMs, 'late', { ref: false });
     if ((await Promise.race([this.#ended, late])) === 'late') {
       throw new Error(`the line has not ended; shown: ${JSON.stringify(this.text)}`);
     }

@@ -5,7 +5,7 @@ import { type BerthClient, connect } from '../../src/client/index.ts';
 import { TestContainerd } from '../kit/containerd.ts';
 import { startDaemon } from '../kit/daemon.ts';
 import { FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
-import { until } from '../runtime/harness.ts';
+import { until } from '../kit/until.ts';
 
 /** Random, so that a chunk that is lost or comes twice is noticed. */
 const layer = tarOf({ big: randomBytes(3_000_000) });

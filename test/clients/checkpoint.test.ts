@@ -11,6 +11,7 @@ import { removeCgroups } from '../kit/leftovers.ts';
 import { bin, ctr2, tools } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { run } from '../kit/run.ts';
+import { patienceMs } from '../kit/until.ts';
 
 const namespace = `cr${process.pid}`;
 const env = { PATH: `${tools}/criu/bin:${process.env.PATH}` };
@@ -48,7 +49,7 @@ const ctr = (...args: string[]) => ok(ctr2, ['-a', daemon.address, '-n', namespa
 
 /** A number that a container counts to, once it is above another. */
 async function above(least: number, read: () => Promise<string>): Promise<number> {
-  for (let tries = 0; tries < 200; tries++, await sleep(50)) {
+  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) {
     const number = Number((await read()).split(' ').at(-1));
     if (number > least) return number;
   }

@@ -5,12 +5,12 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { Profile } from 'pprof-format';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { ctr1, ctr2 } from '../kit/paths.ts';
 import { output, run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 let daemon: TestDaemon;
 let socket: string;
@@ -20,7 +20,7 @@ before(async () => {
   socket = join(daemon.dir, 'debug.sock');
   writeFileSync(join(daemon.dir, 'config.toml'), `[debug]\naddress = "${socket}"\ngid = 12\n`);
   process.kill(daemon.pid, 'SIGHUP');
-  for (let i = 0; i < 200 && !existsSync(socket); i++) await sleep(20);
+  await until(() => existsSync(socket), 'the debug socket');
 });
 after(() => daemon[Symbol.asyncDispose]());
 
@@ -132,7 +132,7 @@ test('bad requests get an answer and hurt nobody', async () => {
 
 test('SIGUSR1 writes what the daemon is doing into its log, and opens no debugger', async () => {
   process.kill(daemon.pid, 'SIGUSR1');
-  for (let i = 0; i < 200 && !/what the daemon is doing/.test(daemon.log()); i++) await sleep(20);
+  await until(() => /what the daemon is doing/.test(daemon.log()), 'the dump in the log');
   assert.match(daemon.log(), /what the daemon is doing dump=.*calls under way/);
   assert.doesNotMatch(daemon.log(), /Debugger listening/);
 });
@@ -140,6 +140,5 @@ test('SIGUSR1 writes what the daemon is doing into its log, and opens no debugge
 test('without an address there is no debug socket', async () => {
   writeFileSync(join(daemon.dir, 'config.toml'), '');
   process.kill(daemon.pid, 'SIGHUP');
-  for (let i = 0; i < 200 && existsSync(socket); i++) await sleep(20);
-  assert.equal(existsSync(socket), false);
+  await until(() => !existsSync(socket), 'the debug socket to go');
 });

@@ -11,8 +11,8 @@ import { createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { openFds } from '../kit/open-fds.ts';
 import { top } from '../kit/paths.ts';
+import { until } from '../kit/until.ts';
 import { WatchedDaemon } from '../kit/watched-daemon.ts';
-import { until } from '../runtime/harness.ts';
 
 const mebibyte = 1 << 20;
 const blobBytes = 128 * mebibyte;

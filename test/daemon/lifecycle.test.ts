@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon, TestDaemon } from '../kit/daemon.ts';
 import { bin, ctr2 } from '../kit/paths.ts';
 import { output, run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 const modeOf = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
 
@@ -91,8 +91,10 @@ test('SIGHUP takes over what may change, names what waits for a restart, and kee
   const hup = async (text: string, expected: RegExp): Promise<void> => {
     writeFileSync(join(daemon.dir, 'config.toml'), text);
     process.kill(daemon.pid, 'SIGHUP');
-    for (let i = 0; i < 100 && !expected.test(daemon.log()); i++) await sleep(20);
-    assert.match(daemon.log(), expected);
+    await until(
+      () => expected.test(daemon.log()),
+      () => `${expected} in ${daemon.log()}`,
+    );
   };
   await hup(
     '[plugins."io.containerd.transfer.v1.local"]\nmax_concurrent_downloads = 7\n',
@@ -135,7 +137,7 @@ test('a wrong word on the command line starts no daemon, and says which word was
 test('logs in JSON are one object a line, and a call that failed is told with the id of its request', async () => {
   await using daemon = await startDaemon({ config: '[debug]\nformat = "json"\n' });
   await assert.rejects(output(ctr2, ['-a', daemon.address, 'tasks', 'start', 'nobody']), /nobody/);
-  for (let i = 0; i < 200 && !daemon.log().includes('call failed'); i++) await sleep(20);
+  await until(() => daemon.log().includes('call failed'), 'the failed call in the log');
   const lines = daemon
     .log()
     .trim()
@@ -154,7 +156,7 @@ test('systemd is told when it serves and when it stops', async () => {
   await using daemon = new TestDaemon({ env: { NOTIFY_SOCKET: path } });
   const script = `import socket,os,sys\np=${JSON.stringify(path)}\nos.path.exists(p) and os.unlink(p)\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\ns.bind(p)\ns.settimeout(30)\nprint(s.recv(99).decode());print(s.recv(99).decode())`;
   const heard = output('python3', ['-c', script]);
-  for (let i = 0; i < 200 && !existsSync(path); i++) await sleep(10);
+  await until(() => existsSync(path), 'the listener');
   await daemon.start();
   await daemon.stop();
   assert.equal(await heard, 'READY=1\nSTOPPING=1');

@@ -6,8 +6,8 @@ import { Containers } from '../../src/gen/containerd/services/containers/v1/cont
 import { type Channel, createClient, openChannel } from '../../src/rpc/grpc-client.ts';
 import { TestContainerd } from '../kit/containerd.ts';
 import { openFds } from '../kit/open-fds.ts';
+import { until } from '../kit/until.ts';
 import { WatchedDaemon } from '../kit/watched-daemon.ts';
-import { until } from '../runtime/harness.ts';
 
 const mebibyte = 1 << 20;
 const namespace = 'limits';

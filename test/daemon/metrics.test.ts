@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TestContainerd } from '../kit/containerd.ts';
 import { startDaemon } from '../kit/daemon.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { freePort, TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 const scrape = async (port: number): Promise<string[]> => {
   const answer = await fetch(`http://127.0.0.1:${port}/v1/metrics`);
@@ -71,10 +71,10 @@ test('containers, calls and collections are counted under the names and labels t
 
   await output(ctr2, ['-a', containerd.address, 'tasks', 'kill', '-s', 'KILL', `metered-${daemon.pid}`]);
   await output(ctr2, ['-a', daemon.address, 'tasks', 'kill', '-s', 'KILL', `metered-${daemon.pid}`]);
-  let left = [''];
-  for (let i = 0; i < 200 && left.length > 0; i++, await sleep(20))
-    left = (await scrape(ours)).filter((one) => one.startsWith('container_'));
-  assert.deepEqual(left, [], 'a container that has ended is told no more');
+  await until(
+    async () => !(await scrape(ours)).some((one) => one.startsWith('container_')),
+    'a container that has ended to be told no more',
+  );
 });
 
 test('1.6 CVE class: the metrics socket survives raw nonsense, idle connections and unknown paths', async () => {
@@ -82,7 +82,7 @@ test('1.6 CVE class: the metrics socket survives raw nonsense, idle connections 
   await using daemon = await startDaemon();
   writeFileSync(join(daemon.dir, 'config.toml'), `[metrics]\naddress = "127.0.0.1:${port}"\n`);
   process.kill(daemon.pid, 'SIGHUP');
-  for (let i = 0; i < 200 && !/serving metrics/.test(daemon.log()); i++) await sleep(20);
+  await until(() => /serving metrics/.test(daemon.log()), 'metrics to be served');
   const idle = Array.from({ length: 80 }, () => connect(port, '127.0.0.1').on('error', () => {}));
   for (const raw of [
     '\0\0\0',
@@ -95,14 +95,11 @@ test('1.6 CVE class: the metrics socket survives raw nonsense, idle connections 
     await new Promise((resolve) => socket.once('close', resolve));
   }
   for (const socket of idle) socket.destroy();
-  for (let i = 0; i < 100; i++) {
-    const status = await fetch(`http://127.0.0.1:${port}/v1/metricsx`).then(
-      (answer) => answer.status,
-      () => 0,
-    );
-    if (status === 404) break;
-    await sleep(20);
-  }
+  const status = async () => {
+    const { status } = await fetch(`http://127.0.0.1:${port}/v1/metricsx`).catch(() => ({ status: 0 }));
+    return status;
+  };
+  await until(async () => (await status()) === 404, 'an answer after the idle connections');
   assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 404);
   assert.ok((await scrape(port)).length > 10);
 });

@@ -5,12 +5,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/client/connect.ts';
 import { isKind } from '../../src/errors/error.ts';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { bin, ctr2 } from '../kit/paths.ts';
 import { output, run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 const rewrite = (daemon: TestDaemon, text: string): void =>
   writeFileSync(join(daemon.dir, 'config.toml'), text);
@@ -102,7 +102,6 @@ test('SIGHUP reloads, too, and says so; many at once are one after the other', a
   rewrite(daemon, 'colour = "red"\n[debug]\nlevel = "trace"\n');
   for (let times = 0; times < 50; times++) process.kill(daemon.pid, 'SIGHUP');
   const told = /WARN +configuration key has no meaning here key=.*config\.toml:1: colour/;
-  for (let i = 0; i < 200 && !told.test(daemon.log()); i++) await sleep(20);
-  assert.match(daemon.log(), told);
+  await until(() => told.test(daemon.log()), 'the warning');
   assert.match(await output(ctr2, ['-a', daemon.address, 'version']), /Server:/);
 });

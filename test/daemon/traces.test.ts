@@ -4,12 +4,12 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectUnix } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { OtlpCollector } from '../kit/otlp.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 let collector: OtlpCollector;
 let daemon: TestDaemon;
@@ -74,7 +74,7 @@ test('a push is a trace with each upload, an import one with what is read and un
   const last = await collector.find('upload', ({ attributes }) => attributes.digest === target);
   const uploads = () =>
     collector.spans.filter(({ name, traceId }) => name === 'upload' && traceId === last.traceId);
-  for (let i = 0; i < 200 && uploads().length < 3; i++) await sleep(20);
+  await until(() => uploads().length >= 3, 'three uploads');
   assert.equal(new Set(uploads().map(({ attributes }) => attributes.digest)).size, 3);
   const push = await collector.find(
     'containerd.services.transfer.v1.Transfer/Transfer',
@@ -120,7 +120,7 @@ test('a call that fails is a span that says so, and its log line names the trace
     (s) => s.status === 2,
   );
   assert.equal(span.attributes['error.type'], 'not_found');
-  for (let i = 0; i < 200 && !daemon.log().includes(span.traceId); i++) await sleep(20);
+  await until(() => daemon.log().includes(span.traceId), 'the trace id in the log');
   assert.match(daemon.log(), new RegExp(`call failed.*trace_id=${span.traceId}`));
 });
 
@@ -157,7 +157,7 @@ test("a caller's trace is gone on with; one that is malformed, or not sampled, i
   ]) {
     const before = known();
     await versionWith(bad);
-    for (let i = 0; i < 200 && known() === before; i++) await sleep(20);
+    await until(() => known() !== before, 'its span');
     assert.equal(collector.spans.findLast(({ name }) => name.endsWith('Version/Version'))?.parentId, '', bad);
   }
   const before = known();
@@ -193,8 +193,10 @@ for (const [what, env, words] of [
   test(`${what} that is not known is told, and the daemon works without traces`, async () => {
     await using other = await startDaemon({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, ...env } });
     assert.match(await output(ctr2, ['-a', other.address, 'version']), /Server:/);
-    for (let i = 0; i < 200 && !words.test(other.log()); i++) await sleep(20);
-    assert.match(other.log(), words);
+    await until(
+      () => words.test(other.log()),
+      () => `${words} in ${other.log()}`,
+    );
   });
 }
 

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killProcessesOf, mountsBelow } from './daemon.ts';
 import { tools } from './paths.ts';
 import { output, type RunResult, run } from './run.ts';
+import { patienceMs } from './until.ts';
 
 /** buildkitd 0.32.0; undefined where it could not be built. */
 export const buildkitd: string | undefined = existsSync(join(tools, 'buildkit/buildkitd'))
@@ -65,7 +66,7 @@ export class Buildkit implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr])
       stream.pipe(createWriteStream(join(this.dir, 'log'), { flags: 'a' }));
     this.#child = child;
-    for (let tries = 0; tries < 600; tries++, await sleep(50)) {
+    for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) {
       if (child.exitCode !== null) break;
       if ((await this.buildctl('debug', 'workers')).status === 0) return this;
     }

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, messageOf } from '../../src/errors/error.ts';
 import { commandOf, mountsBelow, processesOf } from './daemon.ts';
+import { patienceMs } from './until.ts';
 
 /** What the database says, read by ourselves: no code of the daemon has a part in the verdict. */
 export interface Rows {
@@ -260,11 +261,11 @@ export function containerProcesses(dir: string): number[] {
   return processesOf(dir).filter((pid) => !/(daemon|shim)\/main\.[jt]s/.test(commandOf(pid)));
 }
 
-/** {@link violations} once the daemon has come to rest: garbage goes a moment after its rows. Asks for five seconds at most. */
+/** {@link violations} once the daemon has come to rest: garbage goes a moment after its rows. */
 export async function violationsAtRest(root: string, state: string): Promise<string[]> {
-  for (let tries = 0; ; tries++) {
+  for (const endMs = Date.now() + patienceMs; ; ) {
     const found = violations(root, state);
-    if (found.length === 0 || tries === 50) return found;
+    if (found.length === 0 || Date.now() > endMs) return found;
     await sleep(100);
   }
 }

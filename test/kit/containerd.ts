@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killProcessesOf, mountsBelow } from './daemon.ts';
 import { containerd1, containerd2, ctr1, ctr2 } from './paths.ts';
 import { run } from './run.ts';
+import { patienceMs } from './until.ts';
 
 const programs = { '1.6': [containerd1, ctr1], '2.3': [containerd2, ctr2] } as const;
 const unused = [
@@ -49,7 +50,7 @@ export class TestContainerd implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr])
       stream.pipe(createWriteStream(join(this.dir, 'log'), { flags: 'a' }));
     this.#child = child;
-    for (let tries = 0; tries < 300; tries++, await sleep(50)) {
+    for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) {
       if (child.exitCode !== null) break;
       if (existsSync(this.address) && (await run(this.ctr, ['-a', this.address, 'version'])).status === 0)
         return this;

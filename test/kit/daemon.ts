@@ -13,8 +13,8 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { layerMode, layerModeConfig } from './layer-mode.ts';
+import { until } from './until.ts';
 
 const top = resolve(import.meta.dirname, '../..');
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
@@ -78,12 +78,12 @@ export class TestDaemon implements AsyncDisposable {
     });
     child.stderr?.pipe(createWriteStream(this.logFile, { flags: 'a' }));
     this.#child = child;
-    for (let waitedMs = 0; !(await answers(this.address)); waitedMs += 20) {
+    const isUp = () => {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`berthd ended at start:\n${this.log()}`);
-      if (waitedMs > 30_000) throw new Error(`berthd does not answer:\n${this.log()}`);
-      await sleep(20);
-    }
+      return answers(this.address);
+    };
+    await until(isUp, () => `berthd to answer:\n${this.log()}`);
     return this;
   }
 

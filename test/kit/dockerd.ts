@@ -15,6 +15,7 @@ import { killProcessesOf, mountsBelow } from './daemon.ts';
 import { removeCgroups } from './leftovers.ts';
 import { tools } from './paths.ts';
 import { run } from './run.ts';
+import { patienceMs } from './until.ts';
 
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
 
@@ -66,7 +67,7 @@ export class TestDockerd implements AsyncDisposable {
     const child = spawn(program, [...args, ...this.#flags()], { stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.pipe(createWriteStream(this.logFile, { flags: 'a' }));
     this.#child = child;
-    for (let tries = 0; tries < 600; tries++, await sleep(50)) {
+    for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) {
       if (child.exitCode !== null || child.signalCode !== null) break;
       if ((await run('docker', ['version'], { env: this.env })).status === 0) return this;
     }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { Server as GrpcServer, type handleUnaryCall, ServerCredentials } from '@grpc/grpc-js';
+import { patienceMs } from './until.ts';
 
 /** A span as it was sent. Ids are hex. */
 export interface SentSpan {
@@ -90,7 +91,7 @@ export class OtlpCollector implements AsyncDisposable {
 
   /** A span of that name that `wanted` likes; waits for it. */
   async find(name: string, wanted: (span: SentSpan) => boolean = () => true): Promise<SentSpan> {
-    for (let tries = 0; tries < 500; tries++, await sleep(20)) {
+    for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(20)) {
       const found = this.spans.find((span) => span.name === name && wanted(span));
       if (found !== undefined) return found;
     }

@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { output } from './run.ts';
+import { until } from './until.ts';
 
 const work = process.env.BERTH_TEST_WORK ?? '/var/tmp/berth-test';
 
@@ -169,7 +169,7 @@ export async function freePort(): Promise<number> {
 }
 
 async function waitForPort(ip: string, port: number, child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  const isUp = async () => {
     if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
     const socket = connect(port, ip);
     const up = await once(socket, 'connect').then(
@@ -177,8 +177,7 @@ async function waitForPort(ip: string, port: number, child: ChildProcess): Promi
       () => false,
     );
     socket.destroy();
-    if (up) return;
-    await sleep(50);
-  }
-  throw new Error('docker-registry does not answer');
+    return up;
+  };
+  await until(isUp, 'docker-registry to answer');
 }

@@ -10,7 +10,7 @@ import { withTempMount } from '../../src/sys/temp-mount.ts';
 import { TestDaemon } from '../kit/daemon.ts';
 import { digestOf, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { run } from '../kit/run.ts';
-import { until } from '../runtime/harness.ts';
+import { until } from '../kit/until.ts';
 
 const key = randomBytes(32);
 const encrypted = 'application/vnd.oci.image.layer.v1.tar+gzip+encrypted';

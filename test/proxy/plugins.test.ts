@@ -18,8 +18,8 @@ import { digestOf } from '../kit/flaky-registry.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { makeBusyboxLayout } from '../kit/registry.ts';
 import { output } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 import { failureOf } from '../mounts/stage.ts';
-import { until } from '../runtime/harness.ts';
 
 /** Has the bytes of `daemon`, and makes and applies its layers. */
 let other: TestDaemon;

@@ -10,7 +10,7 @@ import { ctr2 } from '../kit/paths.ts';
 import { onContainerd } from '../kit/peer.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
-import { until } from '../runtime/harness.ts';
+import { until } from '../kit/until.ts';
 import { type Bench, checks } from './buildkit-checks.ts';
 
 /** One BuildKit each: all of them use the same daemon at the same time. */

@@ -48,6 +48,7 @@ import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
+import { patienceMs } from '../kit/until.ts';
 
 // What nerdctl 2.x looks at, one test a line of features.md §2.3: it cannot be built here.
 
@@ -85,7 +86,7 @@ const ctr = (...args: string[]) => output(ctr2, ['-a', daemon.address, ...args])
 const introspect = () => remoteIntrospection(connection);
 const ctx = daemonContext(silentLog, 'default');
 const until = async (so: () => boolean | Promise<boolean>, what: string) => {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(50)) if (await so()) return;
+  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) if (await so()) return;
   assert.fail(`${what}\n${daemon.log().slice(-2000)}`);
 };
 const script = (name: string, text: string): string => {

@@ -12,7 +12,7 @@ import { bin, ctr2, tools } from '../kit/paths.ts';
 import { onContainerd } from '../kit/peer.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
-import { until } from '../runtime/harness.ts';
+import { until } from '../kit/until.ts';
 
 const runtimes = { runsc: join(tools, 'gvisor/runsc'), 'runc 1.3.3': join(tools, 'runc/runc') };
 const namespace = `runtimes${process.pid}`;

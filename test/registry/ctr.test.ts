@@ -4,12 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon, type TestDaemon } from '../kit/daemon.ts';
 import { always, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
 import { ctr1, ctr2 } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { run } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 
 const login = { username: 'otto', password: 'c4nary-pass' };
 
@@ -164,11 +164,13 @@ describe('pulls by ctr', { skip: existsSync(ctr2) ? false : `${ctr2} is missing`
     const child = spawn(ctr2, ['-a', daemon.address, 'images', 'pull', `${slow.host}/slow:latest`], {
       stdio: 'ignore',
     });
-    while (slow.paths().filter((path) => path.includes('/blobs/')).length < 2) await sleep(20);
+    await until(
+      () => slow.paths().filter((path) => path.includes('/blobs/')).length >= 2,
+      'two blobs to be asked for',
+    );
     child.kill('SIGKILL');
     await once(child, 'exit');
-    for (let tries = 0; !closed && tries < 100; tries++) await sleep(20);
-    assert.ok(closed);
+    await until(() => closed, 'the connection to be closed');
     assert.ok(!(await ok('images', 'ls', '-q')).includes('slow'));
     slow.scripts.length = 0;
     await ok('images', 'pull', `${slow.host}/slow:latest`);

@@ -4,12 +4,12 @@ import { globSync, readdirSync, readFileSync, readlinkSync, statSync } from 'nod
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { FindApplyTarget } from '../../src/snapshots/apply-target.ts';
 import { withTempMount } from '../../src/sys/temp-mount.ts';
 import type { TransferParts } from '../../src/transfer/parts.ts';
 import { always, blobPart, digestOf, FlakyRegistry, tarOf } from '../kit/flaky-registry.ts';
+import { until } from '../kit/until.ts';
 import { inventory, openStack, pullQuietly, type Stack } from './stack.ts';
 
 const unpack = [{ snapshotter: '', platform: { os: 'linux', architecture: 'amd64' } }];
@@ -60,10 +60,6 @@ function snapshotBytes(): number {
   return bytes;
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5);
-}
-
 /** The file of the layer as a container sees it. */
 async function pulledFile(): Promise<Buffer> {
   const { snapshots } = await inventory(stack);
@@ -93,7 +89,7 @@ describe('a layer whose blob is still coming', () => {
       const gate = heldBack(digest);
       const pulling = run();
       // It is inflated a piece at a time, and the last one ends with the stream.
-      await until(() => snapshotBytes() > file.length - pieceBytes);
+      await until(() => snapshotBytes() > file.length - pieceBytes, 'all but the last piece');
       const { images, blobs, snapshots } = await inventory(stack);
       assert.deepEqual([images, blobs.includes(digest)], [[], false]);
       assert.deepEqual(
@@ -116,7 +112,7 @@ describe('a layer whose blob is still coming', () => {
     const { parts, begun } = counting();
     const gate = heldBack(digest);
     const pulling = run(parts);
-    await until(() => begun() === 1);
+    await until(() => begun() === 1, 'its begin');
     gate.release();
     await pulling;
     assert.deepEqual(await pulledFile(), file);
@@ -130,7 +126,7 @@ describe('a layer whose blob is still coming', () => {
     const stop = new AbortController();
     const pulling = run(stack.parts, stop.signal);
     pulling.catch(() => {});
-    await until(() => snapshotBytes() > 2 << 20);
+    await until(() => snapshotBytes() > 2 << 20, 'two mebibytes');
     stop.abort();
     await assert.rejects(pulling);
     await stack.metadata.directories.get('overlayfs')?.settled();
@@ -148,7 +144,7 @@ describe('a layer whose blob is still coming', () => {
     registry.addImage('x/y', 'latest', slow);
     const gates = slow.map((tar) => heldBack(digestOf(gzipSync(tar))));
     const pulling = run();
-    await until(() => snapshotBytes() > pieceBytes);
+    await until(() => snapshotBytes() > pieceBytes, 'a piece');
     const quick = Array.from({ length: 4 }, (_, i) => tarOf({ [`quick${i}`]: 'x' }));
     registry.addImage('x/quick', 'latest', quick);
     await pullQuietly(stack.parts, stack.ctx, { reference: `${registry.host}/x/quick:latest`, unpack });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { Content } from '../../src/gen/containerd/services/content/v1/content_pb.ts';
 import { createClient, openChannel } from '../../src/rpc/grpc-client.ts';
+import { until } from '../kit/until.ts';
 import { TestServer } from './server.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -221,8 +222,7 @@ describe('the gRPC socket against bad clients', () => {
     await server.seen.until((running) => running >= sessions.length);
     for (const session of sessions) session.socket.destroy();
     await server.seen.until((running) => running === 0);
-    for (let i = 0; i < 100 && server.server.connections > 1; i++) await sleep(20);
-    assert.ok(server.server.connections <= 1, `${server.server.connections} connections left`);
+    await until(() => server.server.connections <= 1, 'the connections to go');
     assert.ok(await server.answers());
   });
 });

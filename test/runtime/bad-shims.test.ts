@@ -6,7 +6,8 @@ import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/dae
 import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2, shim1 } from '../kit/paths.ts';
 import { type RunResult, run } from '../kit/run.ts';
-import { makeRootfs, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { makeRootfs } from './harness.ts';
 
 let daemon: TestDaemon;
 const namespace = `badshim${process.pid}`;

@@ -10,7 +10,8 @@ import type { Any } from '../../src/oci/any.ts';
 import { listCgroupPids } from '../../src/sys/cgroup.ts';
 import { commandOf } from '../kit/daemon.ts';
 import { tools } from '../kit/paths.ts';
-import { Harness, mountsIn, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness, mountsIn } from './harness.ts';
 
 const PATH = `${tools}/criu/bin:${process.env.PATH}`;
 const harness = new Harness({ environment: { PATH } });

@@ -9,7 +9,7 @@ import { removeCgroups } from '../kit/leftovers.ts';
 import { bin } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { output, run } from '../kit/run.ts';
-import { until } from './harness.ts';
+import { patienceMs, until } from '../kit/until.ts';
 
 let registry: TestRegistry;
 let image: string;
@@ -29,7 +29,7 @@ interface Stage extends AsyncDisposable {
 async function openStage(): Promise<Stage> {
   const daemon = await startDaemon();
   const namespace = `death${process.pid}-${stages++}`;
-  const client = connect({ address: daemon.address, namespace, timeoutMs: 15_000 });
+  const client = connect({ address: daemon.address, namespace, timeoutMs: patienceMs });
   await client.images.pull(image).image();
   return {
     daemon,

@@ -3,7 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isKind } from '../../src/errors/error.ts';
-import { Harness, mountsIn, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness, mountsIn } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -8,7 +8,8 @@ import { commandOf, processesOf } from '../kit/daemon.ts';
 import { removeCgroups } from '../kit/leftovers.ts';
 import { bin } from '../kit/paths.ts';
 import { type RunResult, run } from '../kit/run.ts';
-import { makeRootfs, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { makeRootfs } from './harness.ts';
 
 const launcher = bin('containerd-shim-berth-v2');
 

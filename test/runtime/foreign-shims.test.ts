@@ -9,7 +9,8 @@ import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2, shim1, shim2 } from '../kit/paths.ts';
 import { TestRegistry } from '../kit/registry.ts';
 import { type RunResult, run } from '../kit/run.ts';
-import { makeRootfs, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { makeRootfs } from './harness.ts';
 
 let daemon: TestDaemon;
 let client: BerthClient;

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, daemonContext, silentLog } from '../../src/async/context.ts';
 import type { Envelope } from '../../src/events/events.ts';
 import { EventExchange } from '../../src/events/exchange.ts';
@@ -14,6 +13,7 @@ import { killCgroup, removeCgroup } from '../../src/sys/cgroup.ts';
 import { makeFifo } from '../../src/sys/fifo.ts';
 import { unmountTree } from '../../src/sys/mount.ts';
 import { processesOf } from '../kit/daemon.ts';
+import { slowness, until } from '../kit/until.ts';
 
 /** Everything a test of the runtime needs: a state directory, a root file system, tasks, and their events. */
 export class Harness implements AsyncDisposable {
@@ -124,19 +124,6 @@ export class Harness implements AsyncDisposable {
     await unmountTree(this.dir, { detach: true });
     rmSync(this.dir, { recursive: true, force: true });
   }
-}
-
-/** How many times slower than usual this machine may be: an emulated one is. */
-const slowness = Number(process.env.BERTH_TEST_SLOWNESS ?? 1);
-
-/** Asks every few milliseconds, for half a minute. `what`: told when it was in vain. */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  what: string | (() => string),
-): Promise<void> {
-  for (const endMs = Date.now() + 30_000 * slowness; Date.now() < endMs; await sleep(5))
-    if (await holds()) return;
-  throw new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`);
 }
 
 export const mountsIn = (dir: string): string[] =>

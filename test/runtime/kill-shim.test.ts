@@ -7,7 +7,8 @@ import { Task } from '../../src/gen/containerd/task/v3/task_pb.ts';
 import { connectTtrpc } from '../../src/rpc/ttrpc-client.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { openFifo } from '../../src/sys/fifo.ts';
-import { Harness, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -10,7 +10,8 @@ import { cgroupDirectories, cgroupHierarchies } from '../../src/sys/cgroup.ts';
 import { startDaemon } from '../kit/daemon.ts';
 import { freePort } from '../kit/registry.ts';
 import { run } from '../kit/run.ts';
-import { Harness, mountsIn, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness, mountsIn } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -11,7 +11,8 @@ import { EventExchange } from '../../src/events/exchange.ts';
 import { shimSocketPath } from '../../src/runtime/shim-launch.ts';
 import { Tasks } from '../../src/runtime/tasks.ts';
 import { canReadExits } from '../../src/sys/pidfd.ts';
-import { Harness, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -7,6 +7,7 @@ import { Stage } from '../cli/stage.ts';
 import { killProcessesOf, mountsBelow } from '../kit/daemon.ts';
 import { ctr2 } from '../kit/paths.ts';
 import { output, run } from '../kit/run.ts';
+import { patienceMs } from '../kit/until.ts';
 
 const config = '[plugins."io.containerd.monitor.container.v1.restart"]\ninterval = "300ms"\n';
 let stage: Stage;
@@ -30,7 +31,7 @@ const runs = ({ State }: Detail): boolean => State.Status === 'running';
 
 /** Asks until it is so. */
 async function until(name: string, so: (now: Detail) => boolean, what: string): Promise<Detail> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(50)) {
+  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; await sleep(50)) {
     const now = await detail(name);
     if (so(now)) return now;
   }

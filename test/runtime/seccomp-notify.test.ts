@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Harness, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness } from './harness.ts';
 
 const h = new Harness();
 after(() => h[Symbol.asyncDispose]());

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { silentLog } from '../../src/async/context.ts';
 import { Tasks } from '../../src/runtime/tasks.ts';
 import { processesOf } from '../kit/daemon.ts';
-import { Harness, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness } from './harness.ts';
 
 test('a daemon that finds a shim of another version puts its own in its place; tasks do not notice', async () => {
   await using h = new Harness();

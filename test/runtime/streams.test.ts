@@ -15,7 +15,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isKind } from '../../src/errors/error.ts';
 import { withDefaultRuntime } from '../../src/runtime/default-runtime.ts';
-import { Harness, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -12,7 +12,8 @@ import { withDefaultRuntime } from '../../src/runtime/default-runtime.ts';
 import type { NewExec } from '../../src/runtime/task.ts';
 import { cgroupDirectories, cgroupMode } from '../../src/sys/cgroup.ts';
 import { openFds } from '../kit/open-fds.ts';
-import { Harness, mountsIn, until } from './harness.ts';
+import { until } from '../kit/until.ts';
+import { Harness, mountsIn } from './harness.ts';
 
 const h = new Harness();
 const ctx = h.ctx();

@@ -14,8 +14,9 @@ import { commandOf, processesOf, startDaemon, type TestDaemon } from '../kit/dae
 import { removeCgroups } from '../kit/leftovers.ts';
 import { ctr2, shim2 } from '../kit/paths.ts';
 import { output } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 import { failureOf } from '../mounts/stage.ts';
-import { makeRootfs, until } from '../runtime/harness.ts';
+import { makeRootfs } from '../runtime/harness.ts';
 
 const namespace = `sbx${process.pid}`;
 let daemon: TestDaemon;

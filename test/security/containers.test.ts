@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RuntimeSpec } from '../../src/oci/spec/runtime-spec.ts';
 import { commandOf, processesOf } from '../kit/daemon.ts';
 import { run } from '../kit/run.ts';
 import { dir } from '../kit/tar-builder.ts';
+import { until } from '../kit/until.ts';
 import { field, SecurityStage } from './stage.ts';
 
 let stage: SecurityStage;
@@ -146,7 +146,7 @@ test('CVE-2021-21334: two hundred containers made at once of one image have each
       const { pid } = await berth.tasks.get(id);
       const env = () => own(readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0'));
       // Empty while the runtime's process becomes the container's.
-      for (let tries = 0; env().length === 0 && tries < 100; tries++) await sleep(20);
+      await until(() => env().length > 0, `the process of ${id}`);
       assert.deepEqual(env(), [`ONLY_${id}=1`, `OWN=${id}`]);
     }),
   );

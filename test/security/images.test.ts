@@ -12,7 +12,7 @@ import { ctr2 } from '../kit/paths.ts';
 import { run } from '../kit/run.ts';
 import { dir, file, symlink, type TarMember } from '../kit/tar-builder.ts';
 import { compareTrees, readTree, type Tree } from '../kit/tree.ts';
-import { until } from '../runtime/harness.ts';
+import { until } from '../kit/until.ts';
 import { field, SecurityStage } from './stage.ts';
 
 const canary = 'canary-2f61c0de';

@@ -12,7 +12,6 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { kindOf, messageOf } from '../../src/errors/error.ts';
 import type { DriverSnapshot, SnapshotDriver } from '../../src/snapshots/driver.ts';
 import type { LayerMode } from '../../src/snapshots/layer-mode.ts';
@@ -22,6 +21,7 @@ import { unmountTree } from '../../src/sys/mount.ts';
 import { listMounts } from '../../src/sys/mountinfo.ts';
 import { withTempMount } from '../../src/sys/temp-mount.ts';
 import { output } from '../kit/run.ts';
+import { until } from '../kit/until.ts';
 import { toLayer } from './layering-driver.ts';
 import { cannot } from './modes.ts';
 
@@ -116,11 +116,6 @@ const view = (id: number, parents: readonly number[]): DriverSnapshot => ({
   kind: 'view',
 });
 
-/** Asks until it is so; a timer of node:test ends the test where it never is. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
-
 const isLost = (id: number, words: RegExp) => (error: unknown) => {
   assert.ok(error instanceof LostSnapshot, String(error));
   assert.deepEqual([error.id, kindOf(error)], [id, 'data_loss']);
@@ -147,16 +142,16 @@ for (const mode of ['erofs', 'erofs-loop'] as const)
       await stage.layer(1, []);
       await stage.layer(2, [1]);
       await stage.start([], 1);
-      await until(() => stage.mounted().length === 0);
+      await until(() => stage.mounted().length === 0, 'the unmount');
       await stage.driver.create(active(3, [2, 1]));
       await stage.driver.create(active(4, [1]));
       assert.deepEqual(stage.mounted(), [1, 2]);
       await stage.driver.remove(3);
-      await until(() => stage.mounted().length === 1);
+      await until(() => stage.mounted().length === 1, 'the mount');
       assert.deepEqual(stage.mounted(), [1]);
       assert.deepEqual(await stage.names(active(4, [1])), ['file-1']);
       await stage.driver.remove(4);
-      await until(() => readdirSync(stage.layers).length === 0);
+      await until(() => readdirSync(stage.layers).length === 0, 'the mount points to go');
     });
 
     test('come back after a crash, which leaves them mounted, and after a reboot, which does not', async () => {
@@ -170,7 +165,7 @@ for (const mode of ['erofs', 'erofs-loop'] as const)
       assert.deepEqual(await stage.names(run), ['file-1']);
       assert.equal(mountId(), before);
       await stage.reboot([run]);
-      await until(() => stage.mounted().length === 1);
+      await until(() => stage.mounted().length === 1, 'the mount');
       assert.deepEqual(await stage.names(run), ['file-1']);
       await stage.reboot();
       assert.deepEqual(await stage.names(run), ['file-1'], 'asked for before it was restored');

@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { release } from 'node:os';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { canReadExits, Pidfd } from '../../src/sys/pidfd.ts';
 import { becomeSubreaper, findProcess, isAlive, reapChild, signalProcess } from '../../src/sys/process.ts';
+import { until } from '../kit/until.ts';
 
 /** Starts `script` as an orphan: its parent (a shell) ends, so it becomes a child of the nearest subreaper. */
 async function orphan(script: string): Promise<number> {
@@ -63,7 +63,7 @@ test('the exit code of a process that is not our child is known from Linux 6.15 
   const ended = new Promise<void>((resolve) => pidfd.watch(resolve));
   stranger.stdin.end('go\n');
   await ended;
-  for (let i = 0; i < 50 && !pidfd.readExit(); i++) await sleep(10);
+  await until(() => pidfd.readExit() !== undefined, 'its exit');
   assert.deepEqual(pidfd.readExit(), { pid, status: 7, signal: 0 });
   await once(stranger, 'exit');
 });
