@@ -17,7 +17,7 @@ export const connectTo = (daemon: TestDaemon, namespace: string): BerthClient =>
   connect({ address: daemon.address, namespace, timeoutMs: patienceMs });
 
 /** Commands fail at once while the daemon is dead: they must not take its restart all the time there is. */
-const breathMs = 30;
+const breathMs = 250;
 
 type ClientKind = (set: clients.Setting) => clients.Client;
 
